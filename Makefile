@@ -13,13 +13,14 @@ PYTEST = -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 SPEC := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help report studio test docs screens trust fuzz coverage audit chromium lint bench clean
+.PHONY: help report studio test docs book screens trust fuzz coverage audit chromium lint bench clean
 
 help:
 	@echo "make report [DATA=dir] [OUT=dir] [TARGET=column]   fit every model and write the PDF and HTML (OUT, default ./report)"
 	@echo "make studio [DATA=dir]             open every model in the browser, to move by hand"
 	@echo "make test                          ruff, mypy and pytest"
 	@echo "make docs                          write the site to docs/_build/html (docs/_build/html/index.html opens it)"
+	@echo "make book                          the same, each example of the gallery run and pictured"
 	@echo "make screens                       the pictures of the studio's rooms that tests hold the page to"
 	@echo "make trust                         the long versions of the tests of trust, and their figures"
 	@echo "make fuzz                          20,000 broken files of every format, and 20,000 tables in every form"
@@ -40,6 +41,9 @@ test: lint chromium
 # Without a warning, and without a network: figures are drawn by the code on the page.
 docs: .venv/.installed-dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+book: .venv/.installed-dev
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -D plot_gallery=1 docs docs/_build/html
 
 # After a room was changed on purpose: look at what differs before it is kept.
 screens: .venv/.installed-dev chromium
@@ -106,4 +110,4 @@ bench: .venv/.installed-dev
 	@touch $@
 
 clean:
-	rm -rf .venv docs/_build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv docs/_build docs/gallery .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,10 +31,19 @@ extensions = [
     "myst_nb",
     "sphinx_design",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
     "mathml",
     "reference",
 ]
-exclude_patterns = ["_build", "_ext", "conftest.py"]
+exclude_patterns = [
+    "_build",
+    "_ext",
+    "conftest.py",
+    "gallery/*/*.py",
+    "gallery/**/*.ipynb",
+    "sg_execution_times.rst",
+    "**/sg_execution_times.rst",
+]
 nitpicky = False
 
 # ---- pages ---------------------------------------------------------------------------------------
@@ -54,6 +63,31 @@ if hasattr(KernelManager, "transport_encryption"):  # a kernel warns of sockets 
 nb_render_image_options = {"loading": "lazy"}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+# ---- gallery -------------------------------------------------------------------------------------
+
+# `make docs` writes its pages without running them; `make book` runs each example in turn.
+plot_gallery = "False"
+sphinx_gallery_conf = {
+    "examples_dirs": str(DOCS.parent / "examples" / "gallery"),
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/\w+\.py$",
+    "ignore_pattern": r"__init__\.py|conftest\.py",
+    "within_subsection_order": "FileNameSortKey",
+    "doc_module": ("ancestral",),
+    "reference_url": {"ancestral": None},
+    "backreferences_dir": "gallery/of",
+    "prefer_full_module": {r"ancestral\.(io|datasets|scores|streaming|viz|errors)"},
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "download_all_examples": False,
+    "min_reported_time": 1e9,
+    "abort_on_example_error": True,
+    "matplotlib_animations": False,
+    "image_scrapers": ("figures.scrape",),
+    "thumbnail_size": (400, 300),
+}
 
 # ---- reference -----------------------------------------------------------------------------------
 

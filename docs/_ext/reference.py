@@ -136,6 +136,7 @@ def model_page(ref: Reference, name: str) -> Iterator[str]:
     ]
     yield from table(rows)
     yield from [f".. autoclass:: ancestral.{name}", "", *COMMON, ""]
+    yield from in_gallery(f"ancestral.{name}")
     yield from title("Methods", "-")
     for task, names in tasks_of({*methods}):
         yield from [f".. rubric:: {task.capitalize()}", ""]
@@ -151,6 +152,16 @@ def model_page(ref: Reference, name: str) -> Iterator[str]:
         yield from title(f"Methods of {name} alone", "-")
         for n in own:
             yield from [f".. automethod:: ancestral.{name}.{n}", ""]
+
+
+def in_gallery(target: str) -> Iterator[str]:
+    """Yield the examples of the gallery that use a name."""
+    yield from [
+        f".. minigallery:: {target}",
+        "   :add-heading: In the gallery",
+        "   :heading-level: -",
+        "",
+    ]
 
 
 def from_scikit_learn(cls: type, ours: set[str]) -> Iterator[str]:

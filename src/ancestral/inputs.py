@@ -225,10 +225,12 @@ def _read_graphs(path: Path) -> Source:
 def graphs_in_words(graphs: list[Any]) -> str:
     """Return "100 graphs of 15 nodes with 3 features each"."""
     nodes = sorted({graph.n_nodes for graph in graphs})
-    size = f"{nodes[0]}" if len(nodes) == 1 else f"{nodes[0]} to {nodes[-1]}"
+    size = f"{nodes[-1]:,} node" + "s" * (nodes[-1] != 1)
+    if len(nodes) > 1:
+        size = f"{nodes[0]:,} to {size}"
     width = graphs[0].features.shape[1]
     features = f"with {counted(width, 'feature')} each" if width else "without features"
-    return f"{counted(len(graphs), 'graph')} of {size} nodes {features}"
+    return f"{counted(len(graphs), 'graph')} of {size} {features}"
 
 
 def counted(n: int, noun: str) -> str:

@@ -305,6 +305,8 @@ def _read_checked(path: PathLike) -> tuple[dict[str, str], dict[str, NDArray]]:
     found = hashlib.sha256(head[:place] + _ZEROS.encode() + head[place + 64 :])
     found.update(body)
     if found.hexdigest() != digest:
+        if _is_cut_short(head, body):
+            raise FormatError(f"{name}: ends early: it is cut short; copy it again.")
         raise FormatError(
             f"{name}: its SHA-256 does not match: the file is damaged. Copy or save it again."
         )
@@ -312,6 +314,16 @@ def _read_checked(path: PathLike) -> tuple[dict[str, str], dict[str, NDArray]]:
         return header, from_safetensors(head + body)
     except SafetensorError:
         raise FormatError(not_a_model) from None
+
+
+def _is_cut_short(head: bytes, body: bytes) -> bool:
+    """Tell whether a header tells of arrays beyond a file's end."""
+    header = json.loads(head[8:])
+    try:
+        ends = [one["data_offsets"][1] for key, one in header.items() if key != "__metadata__"]
+        return bool(max(ends, default=0) > len(body))
+    except (KeyError, TypeError, IndexError):
+        return False
 
 
 def _written_by(writer: str) -> str:

@@ -120,6 +120,31 @@ def test_a_level_that_stands_in_held_out_rows_alone_is_a_level():
     assert len(subjects(mine)[0].make()["models"]) > 1
 
 
+def test_columns_of_which_nothing_can_be_learnt_are_left_out_and_said(patients):
+    """An empty column and one of names shut no table out; without others there is a reason."""
+    names = [f"patient {k}" for k in range(len(patients))]
+    odd = patients.assign(nothing=np.nan, name=names)
+    subject = subjects(shelf(odd))[0]
+    said = "left out: “nothing” is empty, “name” names the rows"
+    assert subject.used["0" * 8] == said
+    told, plain = subject.make(), subjects(shelf(patients))[0].make()
+    assert told["models"] == plain["models"] and told["used"] == said
+    only = shelf(odd[["nothing", "name"]])
+    assert not subjects(only) and "“name” names the rows" in refuses(only.items[0])
+
+
+def test_a_model_without_names_is_offered_where_it_knows_the_values(patients):
+    bits = (patients > patients.median()).astype(int)
+    tables = TabularAutoregressive(smoothing=1).fit(bits.to_numpy())
+    one = PPCA(1).fit(patients.to_numpy())
+    known = {}
+    for name, frame in (("bits", bits), ("numbers", patients)):
+        found = subjects(shelf(frame, tables=tables, one=one))
+        known[name] = {item.name for subject in found for item in subject.items[1:]}
+    assert known == {"bits": {"tables", "one"}, "numbers": {"one"}}
+    assert "values that it knows" in refuses(shelf_of({"tables": tables}).items[0])
+
+
 def test_of_many_rows_some_are_drawn_and_it_is_said(patients):
     many = pd.concat([patients] * 25, ignore_index=True)
     subject = subjects(shelf(many, one=PPCA(1).fit(patients)))[0]

@@ -187,7 +187,7 @@ def test_of_many_rows_some_are_drawn_and_it_is_said():
     (subject,) = ROOM.subjects(Shelf([item]))
     assert len(unpacked(subject.make()["values"])) == MOST_POINTS
     assert subject.used[item.id] == (
-        "600 of 2,000 rows, drawn at random, the first 40 of 50 columns that vary"
+        "600 of 2,000 rows, drawn at random (seed 0), the first 40 of 50 columns that vary"
     )
 
 

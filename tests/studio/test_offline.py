@@ -11,6 +11,8 @@ import pytest
 
 import ancestral
 from ancestral import datasets
+from ancestral.circuit import race
+from ancestral.errors import DataError
 from ancestral.studio import bundle
 from ancestral.studio.bundle import assemble, data_of, export_page, one_script, page_html
 from ancestral.studio.notebook import page_of
@@ -146,7 +148,50 @@ def test_what_a_file_cannot_hold_is_left_out_and_said(monkeypatch, limit):
     assert set(data) == {f"only-{of}" for of in held} | {f"only.rest-{of}" for of in held}
     for item in described["items"][2:]:
         assert not item["shown"] and item["not_shown"][0]["room"] == "only"
-        assert "file" in item["not_shown"][0]["why"]
+        assert re.search("page|file", item["not_shown"][0]["why"])
+
+
+def test_an_interrupted_fit_writes_no_page(tmp_path, monkeypatch):
+    """A tree alone would keep the best so far, with a warning."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(race.Mixing, "choose", stop)
+    shelf = Shelf(built_in=False)
+    rows = "".join(f"{k % 7},{'ab'[k % 2]}\n" for k in range(60))
+    shelf.add_upload("own.csv", f"x,y\n{rows}".encode())
+    with pytest.raises(KeyboardInterrupt):
+        export_page(shelf, tmp_path / "page.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_counts_the_images_that_it_holds(tmp_path):
+    np.save(tmp_path / "faces.npy", np.random.default_rng(0).random((400, 24, 24)))
+    data = data_of(Shelf.of([tmp_path / "faces.npy"]), ["faces"])
+    (of,) = re.findall(r"faces-(\w+)", " ".join(data))
+    told, rest = json.loads(data[f"faces-{of}"]), json.loads(data[f"faces.rest-{of}"])
+    sent = sum(part["images"]["values"]["shape"][0] for part in (told, rest))
+    assert told["n"] == told["kept"] == sent < 400
+    (item,) = json.loads(data["shelf"])["items"]
+    assert item["shown"][0]["used"].startswith(f"the first {sent} of 400 can be picked; PPCA is")
+
+
+def test_what_cannot_be_made_takes_no_place_from_the_rest(monkeypatch):
+    monkeypatch.setattr(bundle, "MOST_SUBJECTS", 2)
+    shelf = Shelf(built_in=False)
+    for k in range(5):
+        shelf.add_upload(f"{k}.csv", f"x\n{k}\n".encode())
+
+    def make(item):
+        if item.name in ("0.csv", "1.csv"):
+            raise DataError("It is odd.")
+        return {}
+
+    with in_place_of_all({"only": plain_room("table", make)}):
+        items = json.loads(data_of(shelf, ["only"])["shelf"])["items"]
+    assert [len(item["shown"]) for item in items] == [0, 0, 1, 1, 0]
+    assert [why["why"] for why in items[0]["not_shown"]] == ["It is odd."]
 
 
 # ---- notebooks ----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ FIT = """
     const along = (f) => given.x.map(f);
     const deviation = (v) => curves.deviation(fit, v);
     return { v: fit.v, mean: along(fit.mean), deviation: along(deviation), error: along(fit.error),
+      reach: along(fit.reach),
       powers: fit.powers, centre: fit.centre, errors: curves.standardErrors(fit),
       logLikelihood: fit.logLikelihood, again: curves.logLikelihood(fit, given.x, given.y) };
 """
@@ -48,6 +49,8 @@ def test_a_polynomial_is_that_of_python(fitted, rng, degree):
         np.testing.assert_allclose(got["deviation"], std, rtol=EXACT)
         low, high = model.confidence_interval(x[:, None])
         np.testing.assert_allclose(2 * np.array(got["error"]), high - low, rtol=2e-3)
+        low, high = model.prediction_interval(x[:, None])
+        np.testing.assert_allclose(2 * np.array(got["reach"]), high - low, rtol=2e-3)
         by_powers = np.polyval(got["powers"][::-1], x - got["centre"])
         np.testing.assert_allclose(by_powers, mean, rtol=EXACT, atol=EXACT * y.std())
         if degree == 1:

@@ -128,8 +128,9 @@ def test_the_shelf_says_what_is_open_and_where_it_shows(plain):
     for item in said["items"]:
         assert item["shown"] == [{"room": "first", "of": of[item["name"]], "used": None}]
         assert item["not_shown"] == [{"room": "second", "why": "It is of table, not of images."}]
+    wants = " ".join(f"{name} is not shown here. It is of table, not of images." for name in of)
     assert said["rooms"]["second"] == {
-        "verb": "See images", "subjects": [], "wants": "Open some.", "takes_images": False
+        "verb": "See images", "subjects": [], "wants": f"{wants} Open some.", "takes_images": False
     }  # fmt: skip
     assert said["version"] == plain.shelf.version
 
@@ -185,7 +186,7 @@ def test_answers_are_of_the_data_that_were_asked_for(served):
         assert served.json(f"/data/first.json?of={of[name]}") == {"values": values}
     assert served.json("/data/first.json") == {"values": [[1, 2]]}  # the first
     assert served.json(f"/data/first.rest.json?of={of['b.csv']}") == {"rest": 1}
-    assert served.json("/data/second.json") == {"problem": "Open some."}
+    assert served.json("/data/second.json")["problem"].endswith(" Open some.")
 
 
 @pytest.mark.parametrize(
@@ -230,6 +231,7 @@ def test_an_upload_is_told_with_the_shelf_or_refused_by_name(served):
     assert mine["name"] == "c.csv" and mine["shown"]
     again = json.loads(served.post("/api/open", {**body, "name": "d.csv"}).content)
     assert again["id"] == said["id"] and again["shelf"] == said["shelf"]
+    assert not said["said"] and again["said"] == "d.csv is the same as c.csv, which is open."
     wrong = served.post("/api/open", {"name": "x.npy", "base64": "YWJj"})
     assert wrong.status == 422 and json.loads(wrong.content)["problem"].startswith("x.npy")
     for odd in ({}, {"name": "x", "base64": "%"}, [1], {"name": "\ud800", "base64": ""}):

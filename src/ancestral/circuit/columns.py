@@ -436,7 +436,7 @@ def _column(seen: SeenColumn, j: int, asked: str | None, levels: Declared | None
     if of == "boolean":
         return _with_levels(made, np.array([False, True]), asked)
     if of == "text":
-        if seen.levels is None or (asked is None and _are_names(len(seen.levels), seen.weight)):
+        if seen.levels is None or (asked is None and are_names(len(seen.levels), seen.weight)):
             return None
         return _with_levels(made, np.array(seen.levels, dtype=object), asked)
     distinct = np.array(seen.levels or (), np.float64)
@@ -451,7 +451,7 @@ def _column(seen: SeenColumn, j: int, asked: str | None, levels: Declared | None
     return _with_levels(made, distinct.astype(np.int64) if held else distinct, asked)
 
 
-def _are_names(n_distinct: int, n: float) -> bool:
+def are_names(n_distinct: int, n: float) -> bool:
     """Tell whether so many different texts among n are names or ids."""
     return (n_distinct > MOST_LEVELS and n_distinct > 0.8 * n) or (
         n_distinct > 100 and n_distinct > 0.5 * n

@@ -15,12 +15,14 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ancestral._files import check_destination, write_atomically
-from ancestral.errors import AncestralError
+from ancestral.errors import AncestralError, AncestralWarning
 from ancestral.studio.listing import Listing
 from ancestral.studio.pages import (
     IMPORT,
@@ -58,10 +60,27 @@ def export_page(shelf: Shelf, path: Path) -> Path:
     ------
     SaveError
         When the disk refuses.
+    KeyboardInterrupt
+        When a fit is interrupted, also one that would keep the best so far.
     """
     path = check_destination(path)
-    write_atomically(path, page_html(shelf).encode())
+    with _ended_by_interrupt():
+        page = page_html(shelf)
+    write_atomically(path, page.encode())
     return path
+
+
+@contextmanager
+def _ended_by_interrupt() -> Iterator[None]:
+    """Let Ctrl+C end everything: a model that is half fitted is none to be shown."""
+    with warnings.catch_warnings():
+        # What would make a fit longer are options of Python, which nobody has here.
+        warnings.filterwarnings("ignore", ".*Pass a larger", AncestralWarning)
+        warnings.filterwarnings("error", "the fit was interrupted", AncestralWarning)
+        try:
+            yield
+        except AncestralWarning as stopped:
+            raise KeyboardInterrupt from stopped
 
 
 def page_html(shelf: Shelf, rooms: Iterable[str] = tuple(ROOMS)) -> str:
@@ -83,13 +102,19 @@ def page_html(shelf: Shelf, rooms: Iterable[str] = tuple(ROOMS)) -> str:
 
 def data_of(shelf: Shelf, rooms: list[str]) -> dict[str, str]:
     """Return the JSON of all that the page will ask for, by name; what is too much is left out."""
-    listing = Listing(shelf, rooms)
+    listing = Listing(Shelf(shelf.items, shelf.built_in, is_served=False), rooms)
     found: dict[str, str] = {}
     size = 0
     for room in rooms:
-        for k, (of, subject) in enumerate(list(listing.subjects[room].items())):
-            if k >= MOST_SUBJECTS:
-                listing.leave_out(room, of, f"This file holds {MOST_SUBJECTS} of them in a room.")
+        n_held = 0
+        for of, subject in list(listing.subjects[room].items()):
+            if n_held >= MOST_SUBJECTS:
+                listing.leave_out(
+                    room,
+                    of,
+                    f"A page without a server shows the first {MOST_SUBJECTS} files of a room: "
+                    "run “ancestral studio” to see all.",
+                )
                 continue
             parts = {f"{room}-{of}": to_json(listing.made(room, of))}
             for part in subject.later:
@@ -101,6 +126,7 @@ def data_of(shelf: Shelf, rooms: list[str]) -> dict[str, str]:
                 )
                 continue
             size += added
+            n_held += (room, of) not in listing.failed
             found.update(parts)
     return {"shelf": to_json(listing.described()), **found}
 

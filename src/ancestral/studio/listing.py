@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from ancestral import _catalogue
@@ -15,6 +16,8 @@ from ancestral.errors import AncestralError
 from ancestral.studio.room import Subject
 from ancestral.studio.rooms import ROOMS
 from ancestral.studio.shelf import UNREAD, Item, Shelf, identity
+
+MOST_REASONS = 3  # that an empty room gives; the panel of files gives all
 
 
 class Listing:
@@ -45,6 +48,8 @@ class Listing:
         for name in names:
             try:
                 found = ROOMS[name].subjects(self.shelf)
+                if not found and self.shelf.built_in:  # nothing of the user's can be shown
+                    found = ROOMS[name].subjects(replace(self.shelf, items=[]))
             except AncestralError as error:
                 found, self.problems[name] = [], str(error)
             except Exception as error:  # a slip of one room costs that room alone
@@ -82,12 +87,26 @@ class Listing:
                 name: {
                     "verb": ROOMS[name].verb,
                     "subjects": [_named(of, subject) for of, subject in subjects.items()],
-                    "wants": self.problems.get(name, ROOMS[name].wants),
+                    "wants": self.problems.get(name) or self._wanted(name),
                     "takes_images": ROOMS[name].takes_images,
                 }
                 for name, subjects in self.subjects.items()
             },
         }
+
+    def _wanted(self, room: str) -> str:
+        """Return what to open, after why the room shows nothing of what is open."""
+        left_out = [
+            f"{subject.name} is left out here. {why}"
+            for subject, why in self._left_out.get(room, [])
+        ]
+        reasons = [(item.name, ROOMS[room].refuses(item)) for item in self._mine()]
+        said = [f"{name} is not shown here. {why}" for name, why in reasons if why]
+        return " ".join([*(left_out or said)[:MOST_REASONS], ROOMS[room].wants])
+
+    def _mine(self) -> list[Item]:
+        """Return the user's items that were read."""
+        return [item for item in self.shelf.items if item.kind != UNREAD]
 
     def _items(self) -> list[Item]:
         """Return the user's items, then the built-in ones that stand in."""

@@ -38,7 +38,7 @@ from ancestral.studio.listing import Listing
 from ancestral.studio.pages import INDEX, KINDS, served_files
 from ancestral.studio.payload import to_json
 from ancestral.studio.security import LOOPBACK, SESSION, Guard
-from ancestral.studio.shelf import Shelf
+from ancestral.studio.shelf import Shelf, opened_before
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -257,12 +257,14 @@ def _open(kept: Rooms, body: bytes) -> tuple[int, str]:
         name.encode()  # half a surrogate pair is legal JSON, and no text
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         return 400, to_json({"problem": "Send a file as {name, base64}."})
+    before = kept.shelf.items
     try:
-        item = kept.shelf.add_upload(name[:200], content)
+        item = kept.shelf.add_upload(name, content)
     except AncestralError as error:
         return 422, to_json({"problem": str(error)})
     kept.make_all()
-    return 200, to_json({"id": item.id, "shelf": kept.listing().described()})
+    said = opened_before(Path(name).name, item, before)
+    return 200, to_json({"id": item.id, "said": said, "shelf": kept.listing().described()})
 
 
 def _close_item(kept: Rooms, body: bytes) -> tuple[int, str]:

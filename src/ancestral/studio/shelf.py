@@ -24,6 +24,7 @@ from ancestral._extras import need
 from ancestral._files import as_path, entries_of, is_folder, open_regular
 from ancestral.errors import AncestralError, DataError, MissingExtraError
 from ancestral.inputs import LEAST_FACES, as_faces, counted, find_source, graphs_in_words
+from ancestral.io.kinds import in_words, sniff
 
 TABLES = (".csv", ".tsv", ".parquet")
 ARRAYS = (".npy", ".npz", ".pkl", ".pickle")
@@ -35,6 +36,7 @@ EXPECTED = (
     ".parquet, .pkl, .graphml, .gml, .mtx."
 )
 LEAST_IMAGE = 64  # values: a shorter square row is a table's more often than a photograph's
+LONGEST_NAME = 200  # characters; of longer ones the beginning and the ending are kept
 UNREAD = "unread"  # the kind of a folder's files that could not be read; `data` says why
 BUILT_IN = {
     "images": ("faces", "faces"),
@@ -124,10 +126,13 @@ class Shelf:
         The user's; replaced whenever it changes, so that whoever reads it has it whole.
     built_in : bool
         Whether built-in data stand in for the kinds of which nothing is open.
+    is_served : bool
+        Whether the page can ask for more than it was given at first.
     """
 
     items: list[Item] = field(default_factory=list)
     built_in: bool = True
+    is_served: bool = True
 
     def __post_init__(self) -> None:
         self._changing = threading.Lock()
@@ -148,7 +153,7 @@ class Shelf:
             if is_folder(path):
                 shelf._add_folder(path)
             else:
-                shelf.add(path, path.name)
+                shelf._add_or_warn(path)
         return shelf
 
     @property
@@ -160,7 +165,7 @@ class Shelf:
 
     def copy(self) -> Shelf:
         """Return the shelf as it is now."""
-        return Shelf(self.items, self.built_in)
+        return Shelf(self.items, self.built_in, self.is_served)
 
     # ---- what is open ----------------------------------------------------------------------------
 
@@ -210,6 +215,8 @@ class Shelf:
     def add_upload(self, name: str, content: bytes) -> Item:
         """Open a file that the page was given; errors name it as the user does."""
         name = Path(name.replace("\\", "/")).name or "file"
+        if len(name) > LONGEST_NAME:
+            name = f"{name[: LONGEST_NAME - 21]}…{name[-20:]}"
         known = _ending(name) in DATA_ENDINGS
         suffix = _ending(name) + (".gz" if name.lower().endswith(".gz") else "")
         with tempfile.TemporaryDirectory(prefix="ancestral-studio-") as folder:
@@ -219,7 +226,8 @@ class Shelf:
                 return self.add(path, name)
             except AncestralError as error:
                 said = str(error).replace(str(path), name)
-                hint = "" if known or name.lower().endswith(".model") else f" {EXPECTED}"
+                looks = f" It looks like {in_words(sniff(content[:4096]))}."
+                hint = "" if known or name.lower().endswith(".model") else f"{looks} {EXPECTED}"
                 raise AncestralError(said + hint) from None
 
     def close(self, of: str) -> None:
@@ -234,9 +242,8 @@ class Shelf:
         models += sorted((folder / "models").glob("*.model"), key=_natural)
         data = [path for path in entries if _ending(path.name) in DATA_ENDINGS]
         files = list(filter(os.path.isfile, [*models, *data]))
-        if any(path.suffix.lower() in PICTURES for path in entries):
-            files.append(folder)
-        if not files:
+        pictures = [path for path in entries if path.suffix.lower() in PICTURES]
+        if not (files or pictures):
             raise DataError(
                 f"{folder}: holds nothing that the studio opens: saved models (*.model), data "
                 f"({', '.join(DATA_ENDINGS)}), or pictures (PNG, JPEG)."
@@ -244,22 +251,43 @@ class Shelf:
         refused: dict[Path, AncestralError] = {}
         for path in files:
             try:
-                if path == folder:
-                    self._add_pictures(folder)
-                else:
-                    self.add(path, path.name)
+                self._add_or_warn(path)
             except AncestralError as error:
                 refused[path] = error
-        if len(refused) == len(files):
-            raise refused[files[0]]
-        for path, why in refused.items():
+        is_wrong = self._add_pictures(folder, pictures)
+        if len(refused) == len(files) and len(is_wrong) == len(pictures):
+            raise [*refused.values(), *is_wrong.values()][0]
+        for path, why in (refused | is_wrong).items():
             warn(str(why))
             said = str(why).replace(str(path), path.name)
             self._put(identity(str(path).encode()), path.name, UNREAD, "cannot be read", said)
 
-    def _add_pictures(self, folder: Path) -> None:
-        array = ancestral.read_array(folder)
-        self._put(identity(array.tobytes()), folder.name, *_of_array(array, folder.name))
+    def _add_pictures(self, folder: Path, files: list[Path]) -> dict[Path, AncestralError]:
+        """Open pictures as the images of their folder; return why some of them are left out."""
+        from ancestral.io.arrays import MAX_BYTES
+        from ancestral.io.images import Form, read_image
+
+        found: list[NDArray] = []
+        first: tuple[Form, str] | None = None
+        refused: dict[Path, AncestralError] = {}
+        for path in files:
+            try:
+                form, pixels = read_image(path, max_bytes=MAX_BYTES // len(files), like=first)
+            except AncestralError as error:
+                refused[path] = type(error)(_without_options(str(error)))
+                continue
+            first = first or (form, path.name)
+            found.append(pixels)
+        if found:
+            array = np.stack(found)
+            self._put(identity(array.tobytes()), folder.name, *_of_array(array, folder.name))
+        return refused
+
+    def _add_or_warn(self, path: Path) -> None:
+        """Open a file; warn where its content is open under another name."""
+        before = self.items
+        if said := opened_before(path.name, self.add(path, path.name), before):
+            warn(said)
 
     def _put(self, of: str, name: str, kind: str, about: str, data: Any) -> Item:
         """Put an item on the shelf under a name not yet taken; the same content is there once."""
@@ -276,6 +304,13 @@ class Shelf:
 def is_square(n: int) -> bool:
     """Tell whether n values make a square image."""
     return round(n**0.5) ** 2 == n
+
+
+def opened_before(name: str, item: Item, before: list[Item]) -> str:
+    """Say that what a file holds was open already, where it was so under another name."""
+    if item not in before or item.name.startswith(name.removesuffix(".model")):
+        return ""
+    return f"{name} is the same as {item.name}, which is open."
 
 
 def identity(content: bytes) -> str:
@@ -384,7 +419,8 @@ def _of_array(array: NDArray, name: str) -> Read:
         height, width = faces.shape
         about = f"{_many(len(rows), 'grey image')} of {height} × {width} pixels"
         if array.ndim == 2:
-            about += f", taken for images since {rows.shape[1]} values a row make a square"
+            why = f"since {rows.shape[1]} values a row make a square"
+            about += f", taken for images {why}; saved as .csv they are a table"
         return "images", about, faces
     need("a table in the studio", "studio:pandas")
     import pandas as pd

@@ -6,6 +6,7 @@
 import { showFiles } from "./files.js";
 import { History } from "./history.js";
 import { button, el, perFrame, select } from "./kit.js";
+import { say, sayStatus } from "./notices.js";
 import { showPrompts, tick } from "./prompts.js";
 import { ROOMS } from "./rooms.js";
 import { fillSaveMenu, saveMenu } from "./saving.js";
@@ -363,7 +364,7 @@ async function takeFiles(files) {
     dialog.close();
     const at = last.shown.find(({ room }) => room === page.name) ?? last.shown[0];
     await show(at.room, { of: at.of });
-    say(`${last.name} is open.`);
+    say(last.said || `${last.name} is open.`);
   }
 }
 
@@ -379,9 +380,9 @@ async function takeFile(file) {
   }
   if (!source.canOpen)
     throw new Error(`${file.name} needs the studio itself: run “ancestral studio ${file.name}”.`);
-  const { id, shelf } = await source.open(file);
+  const { id, said, shelf } = await source.open(file);
   await takeShelf(shelf);
-  return shelf.items.find((item) => item.id === id);
+  return { ...shelf.items.find((item) => item.id === id), said };
 }
 
 /** Files dropped anywhere are opened; the browser would leave the page for them. */
@@ -396,30 +397,10 @@ addEventListener("drop", (event) => {
   takeFiles([...event.dataTransfer.files]);
 });
 
-// ---- notices -------------------------------------------------------------------------------------
-
-let notice = 0;
-
-/** Tell the reader something: briefly, or until it is read. */
-function say(text, kind = "note") {
-  const node = el("p", { class: `notice ${kind}` }, text);
-  document.querySelector(".notices").replaceChildren(node);
-  clearTimeout(notice);
-  notice = setTimeout(() => node.remove(), kind === "problem" ? 12000 : 4000);
-}
-
-const GONE =
-  "The server has stopped. The rooms go on, since they compute here; start “ancestral studio” again to open files.";
-const RESTARTED =
-  "The studio was started again, and does not know this page. Open the address that “ancestral studio” printed; this page goes on as it is.";
+// ---- the server, and the beginning ---------------------------------------------------------------
 
 source.watch({
-  status(is) {
-    document.querySelector(".gone")?.remove();
-    if (is === "alive") return;
-    const node = el("p", { class: "gone", role: "alert" }, is === "gone" ? GONE : RESTARTED);
-    document.querySelector("main").prepend(node);
-  },
+  status: sayStatus,
   async changed() {
     const shelf = await source.shelf().catch(() => page.shelf);
     if (shelf.version === page.shelf.version) return;

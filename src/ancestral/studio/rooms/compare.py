@@ -7,9 +7,9 @@ model does, fits of several sizes to four fifths of the rows are scored on the l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,13 @@ from ancestral.scores.comparison import MEASURES, unlike_measures
 from ancestral.studio.payload import packed
 from ancestral.studio.room import Room, Subject
 from ancestral.studio.shelf import Item, Shelf
+from ancestral.studio.tables import in_words, left_out
 
 MOST_ROWS = 5_000  # that a plot shows apart, and that models score while one waits
 MOST_BYTES = 1_000_000  # of rows, which the page shows one at a time
 MOST_COLUMNS = 40  # of a table, the same
 LEAST_ROWS = 5  # of which four are fitted to
+TRIED = 100  # rows on which a model without names tells whether it is of their columns
 SIZES = (1, 2, 4, 8, 16, 32, 64)  # of PPCA, where no saved model is there
 STATES = (1, 2, 4, 8, 16)  # of LatentTree, the same
 SMOOTHINGS = (0.0, 0.01, 0.1, 1.0)  # of tables, the same
@@ -100,6 +102,25 @@ def _question(model: Any, item: Item) -> Question | None:
     return Question(item, None, target) if fits else None
 
 
+@lru_cache(maxsize=256)  # asked for each time that something is opened or closed
+def _can_score(model: Any, asked: Question) -> bool:
+    """Tell whether a model without names, which may be of any columns, knows such values."""
+    if getattr(model, "feature_names_in_", None) is not None:
+        return True
+    item = asked.item
+    if item.kind == "graphs":
+        return True
+    some = np.arange(min(TRIED, len(item.rows)))
+    if item.kind == "table":
+        whole = np.flatnonzero(item.data.iloc[:TRIED].notna().all(axis=1))
+        some = whole if len(whole) else some
+    try:
+        model.log_density(*asked.given(some))
+    except AncestralError:
+        return False
+    return True
+
+
 def _target(model: Any, item: Item) -> tuple[str, ...]:
     """Return the target's columns: as the fit was told, or by what they are called."""
     told = getattr(model, "target_name_", None)
@@ -118,7 +139,7 @@ def _groups(shelf: Shelf, item: Item) -> list[tuple[Question, list[Item]]]:
     tables = [other for other in shelf.items if other.kind == "tables"]
     for saved in [*shelf.models(), *tables]:
         asked = _question(saved.data, item)
-        if asked is None:
+        if asked is None or not _can_score(saved.data, asked):
             continue
         for known, group in found:
             if _are_alike(known, asked, {"a": group[0].data, "b": saved.data}):
@@ -150,7 +171,7 @@ def subjects(shelf: Shelf) -> list[Subject]:
             view = View(question, saved)
             about = f": {view.about}" if len(groups) > 1 else ""
             found.append(view.subject(item.name + about))
-        if not groups and item.kind != "graphs" and _too_small(item) is None:
+        if not groups and item.kind != "graphs" and _why_not_fitted(item) is None:
             found.append(View(Question(item, None)).subject(item.name))
     return found
 
@@ -158,7 +179,7 @@ def subjects(shelf: Shelf) -> list[Subject]:
 def refuses(item: Item) -> str | None:
     """Return why an item is not compared here."""
     if item.kind in ("images", "table"):
-        return _too_small(item)
+        return _why_not_fitted(item)
     if item.kind == "graphs":
         return "No saved model of graphs is open to compare on them."
     entry = _catalogue.entry_of(item.data) if item.kind in ("model", "tables") else None
@@ -170,17 +191,24 @@ def refuses(item: Item) -> str | None:
     columns = counted(item.data.n_features_in_, "column")
     if names is not None:
         columns += f" ({', '.join(map(str, names[:4]))}{', …' if len(names) > 4 else ''})"
-    return f"It knows {columns}, and nothing that is open has these to compare it on."
+    kind = " with values that it knows" if names is None else ""
+    return f"It knows {columns}, and nothing that is open has these{kind} to compare it on."
 
 
-def _too_small(item: Item) -> str | None:
+@lru_cache(maxsize=64)  # asked for each time that something is opened or closed
+def _why_not_fitted(item: Item) -> str | None:
+    """Return why no model is fitted to an item, where none is saved."""
     n = len(item.rows)
-    if n >= LEAST_ROWS:
-        return None
-    return (
-        f"It has {counted(n, 'row')}; {LEAST_ROWS} or more are wanted, to fit models to four "
-        "fifths of them and to score these on the rest."
-    )
+    if n < LEAST_ROWS:
+        return (
+            f"It has {counted(n, 'row')}; {LEAST_ROWS} or more are wanted, to fit models to four "
+            "fifths of them and to score these on the rest."
+        )
+    if item.kind == "table":
+        without = View(Question(item, None)).without
+        if len(without) == item.data.shape[1]:
+            return f"No model can learn of its columns: {in_words(without)}."
+    return None
 
 
 class View:
@@ -210,10 +238,26 @@ class View:
 
     @property
     def _used(self) -> str:
-        """How many of the rows are scored or fitted to, where it is not all of them."""
-        n = len(self.out) + len(self.train)
-        some = f"{n:,} of {self._n:,} rows, drawn at random (seed 0)"
-        return some if n < self._n else ""
+        """What of the rows and columns is scored or fitted to, where it is not all of them."""
+        n, said = len(self.out) + len(self.train), []
+        if n < self._n:
+            said.append(f"{n:,} of {self._n:,} rows, drawn at random (seed 0)")
+        if self.without:
+            said.append(f"left out: {in_words(self.without)}")
+        return "; ".join(said)
+
+    @cached_property
+    def without(self) -> dict[Hashable, str]:
+        """The columns of a table that are not fitted to, and why."""
+        is_fitted = self.item.kind == "table" and not self.saved
+        return left_out(self.item.data.iloc[self.train]) if is_fitted else {}
+
+    @cached_property
+    def fitted(self) -> Item:
+        """What is fitted to: the item, a table without those columns."""
+        if not self.without:
+            return self.item
+        return replace(self.item, data=self.item.data.drop(columns=list(self.without)))
 
     @property
     def _n(self) -> int:
@@ -296,26 +340,26 @@ class View:
     @cached_property
     def _columns_are(self) -> str:
         """What fits take the columns for: "bits", "numbers", or "mixed", with texts and gaps."""
-        if self.item.is_binary:
+        if self.fitted.is_binary:
             return "bits"
-        rows = self.item.rows[self.train]
-        if not _is_numeric(self.item) or not np.isfinite(self.item.rows).all():
+        rows = self.fitted.rows[self.train]
+        if not _is_numeric(self.fitted) or not np.isfinite(self.fitted.rows).all():
             return "mixed"
         return "numbers" if np.linalg.matrix_rank(rows - rows.mean(axis=0)) > 2 else "mixed"
 
     def _given(self, chosen: NDArray[np.intp]) -> Any:
         """Return some rows to fit to or to score."""
         if self._columns_are == "bits":
-            return self.item.rows[chosen].astype(int)
+            return self.fitted.rows[chosen].astype(int)
         is_table = self._columns_are == "mixed" and self.item.kind == "table"
-        return self._declared.iloc[chosen] if is_table else self.item.rows[chosen]
+        return self._declared.iloc[chosen] if is_table else self.fitted.rows[chosen]
 
     @cached_property
     def _declared(self) -> Any:
         """The table, its texts with the levels of all rows: some stand in the last fifth alone."""
         from pandas.api.types import is_string_dtype
 
-        frame = self.item.data
+        frame = self.fitted.data
         texts = [name for name, column in frame.items() if is_string_dtype(column)]
         repeated = [name for name in texts if 2 * frame[name].nunique() <= len(frame)]
         return frame.astype(dict.fromkeys(repeated, "category"))
@@ -329,7 +373,7 @@ class View:
                 f"Tables, smoothing {s:g}": TabularAutoregressive(smoothing=s) for s in SMOOTHINGS
             }
         if self._columns_are == "numbers":
-            rows = self.item.rows[self.train]
+            rows = self.fitted.rows[self.train]
             most = int(np.linalg.matrix_rank(rows - rows.mean(axis=0))) - 1
             return {f"PPCA, d = {d}": PPCA(d) for d in SIZES if d <= most}
         trees = {k: LatentTree(k, 1, n_sweeps=10, random_state=0) for k in STATES}

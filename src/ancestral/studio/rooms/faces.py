@@ -7,13 +7,13 @@ beyond those by hundreds, when they are asked for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ancestral.errors import DataError
+from ancestral.inputs import counted
 from ancestral.studio.payload import packed
 from ancestral.studio.room import Room, Subject
 from ancestral.studio.shelf import Item, Shelf
@@ -38,6 +38,7 @@ class Portraits:
     shape: tuple[int, int]
     grey: tuple[float, float]
     saved: tuple[Item, ...]
+    is_served: bool = True
 
     @property
     def n_kept(self) -> int:
@@ -45,12 +46,27 @@ class Portraits:
         m = self.X.shape[1]
         return min(len(self.X), max(FIRST_IMAGES, KEPT // (4 * m if m <= EXACT else m)))
 
+    @property
+    def n_reached(self) -> int:
+        """How many images the page can come by."""
+        return len(self.X) if self.is_served else self.n_kept
+
     @cached_property
     def fitted_to(self) -> NDArray[np.float64]:
         n = max(2, MOST_FITTED // self.X.shape[1])
         if n >= len(self.X):
             return self.X
         return self.X[np.sort(np.random.default_rng(0).permutation(len(self.X))[:n])]
+
+    @property
+    def used(self) -> str:
+        """Which images can be picked and are fitted to, where that is not all."""
+        n, reached, fitted = len(self.X), self.n_reached, len(self.fitted_to)
+        some = f"{fitted:,} of them, drawn at random (seed 0)" if fitted < n else "all of them"
+        if reached == n and (fitted == n or self.saved):
+            return ""
+        can = f"all {n:,}" if reached == n else f"the first {reached:,} of {n:,}"
+        return f"{can} can be picked" + ("" if self.saved else f"; PPCA is fitted to {some}")
 
     @cached_property
     def models(self) -> list[tuple[str, Any, int]]:
@@ -60,12 +76,7 @@ class Portraits:
         from ancestral import PPCA
 
         X = self.fitted_to
-        most = min(MOST_LATENTS, _rank(X) - 1)
-        if most < 1:
-            raise DataError(
-                "These images differ in one direction only, so that PPCA has nothing to choose. "
-                "Open a file with more images."
-            )
+        most = max(1, min(MOST_LATENTS, _rank(X) - 1))
         name = f"PPCA, fitted to {'these' if X is self.X else 'some'} {len(X):,} images"
         return [(name, PPCA(most).fit(X), min(DEFAULT_LATENTS, most))]
 
@@ -89,7 +100,7 @@ class Portraits:
                 }
                 for name, model, d in self.models
             ],
-            "n": len(self.X),
+            "n": self.n_reached,
             "kept": self.n_kept,
             "page": PAGE,
             "images": self._images(0, min(FIRST_IMAGES, self.n_kept)),
@@ -142,46 +153,67 @@ def subjects(shelf: Shelf) -> list[Subject]:
         of_size = [model for model in models if _can_draw(model.data, item)]
         if item.built_in and models and not of_size:
             continue  # the reader's models come without images then
-        found.append(_subject(item, of_size))
+        if not of_size and _why_not_fitted(item):
+            continue
+        found.append(_subject(item, of_size, is_served=shelf.is_served))
         models = [model for model in models if model not in of_size]
     return found + [_subject(None, [item]) for item in models if not _why_no_image(item.data)]
 
 
-def _subject(images: Item | None, saved: list[Item]) -> Subject:
+def _subject(images: Item | None, saved: list[Item], *, is_served: bool = True) -> Subject:
     if images is None:
         model = saved[0].data
         side = _side(model.n_features_in_)
         X, shape, grey = np.zeros((0, side**2)), (side, side), _grey_of(model)
     else:
         X, shape, grey = images.data.X, images.data.shape, images.data.grey_range
-    shown = Portraits(X, shape, grey, tuple(saved))
+    shown = Portraits(X, shape, grey, tuple(saved), is_served)
     items = ([] if images is None else [images]) + saved
-    used = {}
-    if images is not None and not saved and len(shown.fitted_to) < len(X):
-        used[images.id] = (
-            f"all {len(X):,} can be picked; PPCA is fitted to {len(shown.fitted_to):,} of them, "
-            "drawn at random (seed 0)"
-        )
-    pages = range(-(-(len(X) - shown.n_kept) // PAGE))
+    pages = range(-(-(shown.n_reached - shown.n_kept) // PAGE))
     return Subject(
         name=items[0].name,
         items=tuple(items),
         make=shown.first,
         later={"rest": shown.rest},
         asked={f"page-{k}": partial(shown.page, k) for k in pages},
-        used=used,
+        used={images.id: shown.used} if images is not None and shown.used else {},
     )
 
 
 def refuses(item: Item) -> str | None:
-    """Say why a saved PPCA is not shown."""
+    """Say why images or a saved PPCA are not shown."""
     from ancestral import PPCA
 
+    if item.kind == "images":
+        return _why_not_fitted(item)
     if item.kind != "model" or not isinstance(item.data, PPCA):
         return None
     if not item.data.n_components_:
         return "It has no latents (n_components = 0), so there is nothing to move."
     return _why_no_image(item.data)
+
+
+@lru_cache(maxsize=64)  # asked for each time that something is opened or closed
+def _why_not_fitted(images: Item) -> str | None:
+    """Say why PPCA has nothing to learn of images: it wants two directions in which they differ."""
+    X = images.data.X
+    n, m = X.shape
+    mend = "Open 3 or more that differ, or a saved PPCA of images of this size."
+    if n < 3 or m < 2:
+        few = counted(n, "image") if n < 3 else "images of 1 pixel"
+        return f"PPCA wants 3 or more images of 2 or more pixels, and this file has {few}. {mend}"
+    differences = X - X[0]
+    sizes = np.abs(differences).max(axis=1)
+    if not sizes.max():
+        return f"Its {n:,} images are all equal, so that PPCA has nothing to learn. {mend}"
+    one = differences[sizes.argmax()] / sizes.max()
+    apart = differences - np.outer(differences @ one / (one @ one), one)
+    if np.abs(apart).max() > 1e-12 * np.abs(X).max():
+        return None
+    return (
+        f"Its {n:,} images differ in one direction only: each is a mix of two, and PPCA here wants "
+        "a second direction. Open more images."
+    )
 
 
 def shows(model: Any) -> bool:
@@ -201,8 +233,9 @@ def _why_no_image(model: Any) -> str | None:
             f"Its {m} columns have names ({some} …), so they are a table's and not pixels. {mend}"
         )
     if m < LEAST or _side(m) ** 2 != m:
-        least = f"of {LEAST} pixels or more " if m < LEAST else ""
-        return f"Its {m} columns are no square image {least}. {mend}".replace(" .", ".")
+        if m < LEAST:
+            return f"Its {m} columns are no square image of {LEAST} pixels or more."
+        return f"Its {m} columns are no square image. {mend}"
     return None
 
 

@@ -46,7 +46,7 @@ class _Table:
         """What of the table is used, where that is not all."""
         said = []
         if len(self.values) < self.n_all:
-            said.append(f"{len(self.values)} of {self.n_all:,} rows, drawn at random")
+            said.append(f"{len(self.values)} of {self.n_all:,} rows, drawn at random (seed 0)")
         if len(self.names) < self.n_columns:
             said.append(f"the first {len(self.names)} of {self.n_columns} columns that vary")
         return ", ".join(said) or None
@@ -210,8 +210,8 @@ ROOM = Room(
     equation=(
         '<math displaystyle="true"><mi>p</mi><mo form="prefix" stretchy="false">(</mo>'
         '<mi mathvariant="normal" class="b">x</mi><mo form="postfix" stretchy="false">)</mo>'
-        '<mo>=</mo><munderover><mo movablelimits="false">∑</mo><mrow><mi>c</mi><mo>=</mo>'
-        "<mn>1</mn></mrow><mi>K</mi></munderover><msub><mi>π</mi><mi>c</mi></msub><mi>N</mi>"
+        '<mo>=</mo><msubsup><mo movablelimits="false">∑</mo><mrow><mi>c</mi><mo>=</mo>'
+        "<mn>1</mn></mrow><mi>K</mi></msubsup><msub><mi>π</mi><mi>c</mi></msub><mi>N</mi>"
         '<mo form="prefix" stretchy="false">(</mo><mi mathvariant="normal" class="b">x</mi>'
         '<mo separator="true">;</mo><msub><mi mathvariant="normal" class="b">μ</mi><mi>c</mi>'
         '</msub><mo separator="true">,</mo><msub><mi mathvariant="normal" class="b">W</mi>'

@@ -36,7 +36,7 @@ TREES = {
 
 EQUATION = (
     '<math display="block"><mi>p</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>=</mo>'
-    "<munderover><mo>∏</mo><mrow><mi>i</mi><mo>=</mo><mn>1</mn></mrow><mi>m</mi></munderover>"
+    "<msubsup><mo>∏</mo><mrow><mi>i</mi><mo>=</mo><mn>1</mn></mrow><mi>m</mi></msubsup>"
     "<mi>p</mi><mo>(</mo><msub><mi>x</mi><mi>i</mi></msub><mo>|</mo><msub><mi>x</mi><mn>1</mn>"
     "</msub><mo>,</mo><mi>…</mi><mo>,</mo><msub><mi>x</mi><mrow><mi>i</mi><mo>−</mo><mn>1</mn>"
     "</mrow></msub><mo>)</mo></math>"
@@ -204,7 +204,7 @@ def _pixels(item: Item) -> Pixels | None:
             return None
     common = _ordered({level for own in every for level in own})
     pairs = [common] * frame.shape[1] if len(common) == 2 else every
-    if not len(frame) or any(len(pair) != 2 for pair in pairs):
+    if len(frame) < 2 or any(len(pair) != 2 for pair in pairs):
         return None
     codes = [frame[name] == pair[1] for name, pair in zip(frame.columns, pairs, strict=True)]
     rows, used = _some(np.column_stack(codes).astype(np.int8), len(item.data))

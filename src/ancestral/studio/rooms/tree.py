@@ -15,6 +15,7 @@ from ancestral.circuit.messages import Mixture
 from ancestral.studio.payload import packed
 from ancestral.studio.room import Room, Subject
 from ancestral.studio.shelf import Item, Shelf, identity
+from ancestral.studio.tables import in_words, left_out
 
 MOST_COLUMNS = 500  # the page holds the information of each pair, and a density of each column
 MOST_NUMBERS = 1_000_000  # transition probabilities: 8 MB, and 10 ms an answer in the browser
@@ -148,6 +149,7 @@ def _ends(mixture: Mixture) -> dict[int, tuple[float, float]]:
     return found
 
 
+@functools.lru_cache(maxsize=64)  # asked for each time that something is opened or closed
 def _refuses(item: Item) -> str | None:
     """Return why a table or a saved tree is not shown."""
     if item.kind == "table":
@@ -158,6 +160,11 @@ def _refuses(item: Item) -> str | None:
             return f"A tree of up to {MOST_COLUMNS} columns is shown, and this table has {d:,}."
         if n < 2 * ROWS_A_STATE:
             return f"A tree wants {2 * ROWS_A_STATE} rows or more, and this table has {n}."
+        if d - len(without := left_out(item.data)) < 2:
+            return (
+                f"A tree wants 2 columns or more of which it can learn, and this table has "
+                f"{d - len(without)}: {in_words(without)}."
+            )
     if item.kind == "model" and isinstance(item.data, LatentTree):
         model = item.data
         k, d, n_trees = model.n_states_, len(model.columns_), model.n_trees_
@@ -177,8 +184,8 @@ def _shows(model: Any) -> bool:
 
 EQUATION = """
 <math display="block"><mi>p</mi><mo>(</mo><mi>x</mi><mo>)</mo><mo>=</mo>
-<munder><mo>∑</mo><mi>z</mi></munder><mi>p</mi><mo>(</mo><msub><mi>z</mi><mtext>root</mtext></msub>
-<mo>)</mo><munder><mo>∏</mo><mi>i</mi></munder><mi>p</mi><mo>(</mo><msub><mi>z</mi><mi>i</mi></msub>
+<msub><mo>∑</mo><mi>z</mi></msub><mi>p</mi><mo>(</mo><msub><mi>z</mi><mtext>root</mtext></msub>
+<mo>)</mo><msub><mo>∏</mo><mi>i</mi></msub><mi>p</mi><mo>(</mo><msub><mi>z</mi><mi>i</mi></msub>
 <mo>∣</mo><msub><mi>z</mi><mrow><mtext>parent</mtext><mo>(</mo><mi>i</mi><mo>)</mo></mrow></msub>
 <mo>)</mo><mspace width="0.3em"/><mi>p</mi><mo>(</mo><msub><mi>x</mi><mi>i</mi></msub><mo>∣</mo>
 <msub><mi>z</mi><mi>i</mi></msub><mo>)</mo></math>

@@ -124,8 +124,8 @@ export class Fits {
   /** Return the curve of a degree; null where the points have no finite maximum.
    *
    * `variance` is "constant" or "x". Beside the curve: `powers` of u = x - centre, `logLikelihood`,
-   * `error(x)`, half the width of the 95 % confidence interval of the mean, and `information`, the
-   * sums of 1 / s^2(x), of it times u and of it times u^2.
+   * `error(x)` and `reach(x)`, half the width of the 95 % intervals of the mean and of a new y, and
+   * `information`, the sums of 1 / s^2(x), of it times u and of it times u^2.
    */
   at(degree, variance = "constant") {
     const key = `${degree} ${variance}`;
@@ -159,7 +159,10 @@ export class Fits {
   }
 }
 
-/** Return sum_k a_k p_k with log variance v0 + v1 x; `width` is that of its interval, in lengths of p. */
+/** Return sum_k a_k p_k with log variance v0 + v1 x; `width` is that of its interval, in lengths of p.
+ *
+ * Lengths are of p weighted by the precision at each x where the variance depends on it.
+ */
 function curveOf(basis, a, v, width, x, y) {
   const degree = a.length - 1;
   const curve = {
@@ -169,6 +172,7 @@ function curveOf(basis, a, v, width, x, y) {
     mean: (at) => dot(a, basis.at(at, degree)),
     logVariance: (at) => v[0] + v[1] * at,
     error: (at) => width * Math.hypot(...basis.at(at, degree)),
+    reach: (at) => width * Math.hypot(v[1] ? deviation(curve, at) : 1, ...basis.at(at, degree)),
     information: [0, 0, 0],
   };
   for (const at of x)

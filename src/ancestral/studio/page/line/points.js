@@ -172,7 +172,7 @@ export class Points {
       );
     const both = (width, look) => [-1, 1].map((sign) => line((x) => curve.mean(x) + sign * width(x), look));
     return [
-      ...both((x) => NORMAL_POINT * deviation(curve, x), "interval"),
+      ...both(curve.reach, "interval"),
       ...(curve === best ? both(curve.error, "confidence") : [line(best.mean, "best-line")]),
       ...this.#others(),
       line(curve.mean, "fitted"),
