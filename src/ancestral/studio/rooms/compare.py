@@ -426,7 +426,7 @@ def _described(scored: Scored) -> dict[str, Any]:
 ROOM = Room(
     order=50,
     verb="Compare models",
-    sentence="The longest bar predicts the rows best. Press two bars to compare them.",
+    sentence="The longest bar predicts the data best. Press two bars to compare them.",
     equation=(
         '<math displaystyle="true"><mtext>score</mtext><mo>=</mo>'
         "<mfrac><mn>1</mn><mi>n</mi></mfrac>"
@@ -436,6 +436,18 @@ ROOM = Room(
         '<mi>r</mi></msub><mo form="postfix" stretchy="false">)</mo></math>'
     ),
     wants="Open a table or images, and saved models of their columns beside them.",
+    words={
+        "log density": "the log of how likely a model says a row or image is: higher is better",
+        "nats": "the unit of log density: one nat more is 2.7 times as likely",
+        "held out": "not shown to the model when it was fitted: a fair test",
+        "bar": "the mean log density of all that is scored here",
+        "± and the line": "beside a score: one standard error, which is how far chance may have "
+        "moved the mean; the line through a bar spans two each way",
+        "○": "the mean of what the model was fitted to: far beyond the bar, it knows it by heart",
+        "grey band": "the mean difference (dashed) ± two standard errors: where it holds 0, chance "
+        "may explain the difference",
+        "PPCA, d": "a model of d directions in which the data vary most, and noise",
+    },
     subjects=subjects,
     refuses=refuses,
 )

@@ -204,9 +204,12 @@ ROOM = Room(
         "○": "a hidden state: columns depend on theirs, and these on each other",
         "marginal": "what a column can be, the others known or not",
         "outline": "a column as it was before anything was fixed",
-        "◆": "a row drawn at random; odder than 90 % of draws: so many are more probable",
+        "◆": "a row drawn at random; odder than 95 % of draws: so many are more probable",
         "mutual information": "how much one column tells of another, in nats; 0 is nothing",
+        "Kullback–Leibler": "how far a column's probabilities moved, in nats; 0 is not at all",
         "log p(fixed)": "how probable the fixed values are together",
+        "0.2 × as likely together as apart": "they occur together a fifth as often as they would "
+        "if columns were independent: they contradict each other; above 1 × they go together",
         "nats": "the unit of log p: one nat more is 2.7 times as probable",
     },
     subjects=_subjects,

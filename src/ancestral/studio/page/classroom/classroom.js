@@ -137,7 +137,7 @@ class Classroom {
           button("Climb", () => this.#climb("plain"), { kind: "main" }),
           button("Line search", () => this.#climb("search")),
         ],
-        hint: "Each step goes uphill in a and b by step size × gradient; line search sizes each itself. The slider of the step size is logarithmic, 0.1 to 1000.",
+        hint: "Each step goes uphill in a and b by step size × gradient; line search sizes each itself. Moving the step size climbs anew; its slider is logarithmic, 0.1 to 1000.",
       },
       el("p", { class: "hint one-view" }, "Climb turns the picture above to the likelihood."),
       size,
@@ -330,7 +330,8 @@ class Classroom {
     this.stage[0].dataset.look = this.climb ? state.look : "class";
     this.about.textContent = `${byLinks ? "Shade: chance" : "Chance"} to be linked with ${name}`;
     const drawn = lesson.graph ? `links of graph ${state.graph} of the data` : "links drawn by these chances";
-    this.lines.textContent = `Lines: ${state.lines === "chances" ? "chances of links" : drawn}`;
+    const lines = `Lines: ${state.lines === "chances" ? "chances of links" : drawn}`;
+    this.lines.textContent = `${lines}${byLinks ? "" : this.#saidOfDots(state)}`;
     this.hint.textContent = isLarge
       ? `${pupils.length.toLocaleString("en")} nodes are too many to be moved (${MOST_PUPILS} at most): press one to see its links.`
       : byLinks
@@ -348,6 +349,13 @@ class Classroom {
     this.#drawEquation(now);
     this.#drawFacts(now);
     this.climb?.show({ ...lesson.climb, near: state.range === "near" });
+  }
+
+  /** Why a dot has another colour than the plane around it. */
+  #saidOfDots({ across, up }) {
+    const rest = this.data.attributes.filter((_, k) => k !== across && k !== up);
+    if (!rest.length) return "";
+    return `. A dot's own colour counts ${rest.length > 1 ? "the other features" : rest[0].name}, too.`;
   }
 
   #drawChoice({ pupils, chosen }) {

@@ -98,11 +98,10 @@ export class Climb {
     const levels = drops.map((drop) => ({ level: -drop, text: `−${told(drop)}` }));
     const apart = ([x, y], others) =>
       Math.min(400, ...others.map(([u, v]) => Math.hypot(x - u, y - v))) + 0.2 * (x + y);
+    const { lines, names } = labelled(plot, values, size, levels, apart);
+    this.names = names;
     plot.back.replaceChildren(shaded(plot, values, size, (v) => mixed(from, to, 0.45 + 0.5 * shade(v))));
-    plot.data.replaceChildren(
-      ...labelled(plot, values, size, levels, apart),
-      plot.clipped(crossAt(plot, this.best.a, this.best.b)),
-    );
+    plot.data.replaceChildren(...lines, plot.clipped(crossAt(plot, this.best.a, this.best.b)));
     this.#paintFront();
   }
 
@@ -124,6 +123,7 @@ export class Climb {
     plot.front.replaceChildren(
       plot.clipped(
         ...(isMoving ? [...this.#path(other, `${OTHER[kind]} faint`), ...this.#path(path, kind)] : []),
+        ...this.names, // over the paths
         svg("circle", { class: "now", ...at, r: 7 * plot.unit }),
         svg("circle", { class: "hit handle", ...at, r: 18 * plot.unit }),
       ),

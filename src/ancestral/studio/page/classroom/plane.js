@@ -105,8 +105,9 @@ export class Plane {
       return k < 0 ? 1.6 * spread(i, 0) : x[k] + (isSpread(attributes[k]) ? 0.7 * spread(i, way) : 0);
     };
     this.at = pupils.map((x, i) => [plot.px(place(x, i, 0)), plot.py(place(x, i, 1))]);
-    plot.back.replaceChildren(...(byLinks ? [] : this.#shading()));
-    plot.data.replaceChildren(plot.clipped(...this.#lines()));
+    const { back, names } = byLinks ? { back: [], names: [] } : this.#shading();
+    plot.back.replaceChildren(...back);
+    plot.data.replaceChildren(plot.clipped(...this.#lines()), ...names);
     if (shown.isLarge) plot.front.replaceChildren(...this.#specks());
     else this.#drawPupils();
     const name = svg("text", { class: "halo pupil-name", "text-anchor": "middle" }, shown.name);
@@ -138,10 +139,9 @@ export class Plane {
     );
     const [from, to] = [colour("paper"), colour("second")];
     const levels = CHANCES.map((level) => ({ level, text: `${100 * level} %` }));
-    return [
-      shaded(this.plot, values, GRID, (p) => mixed(from, to, 0.75 * p)),
-      ...labelled(this.plot, values, GRID, levels, ([x, y]) => x - 0.5 * y, isLarge ? [] : this.at),
-    ];
+    const taken = isLarge ? [] : this.at;
+    const { lines, names } = labelled(this.plot, values, GRID, levels, ([x, y]) => x - 0.5 * y, taken);
+    return { back: [shaded(this.plot, values, GRID, (p) => mixed(from, to, 0.75 * p)), ...lines], names };
   }
 
   /** A path for each shade of the links, those of the chosen pupil apart. */

@@ -21,8 +21,8 @@ export function shaded(plot, values, size, rgb) {
   );
 }
 
-/** Return the contours of the grid, a label on each where `best(place, others)` is largest: none on
- * the places that are taken. */
+/** Return the contours of the grid, and a label for each where `best(place, others)` is largest: none
+ * on the places that are taken. */
 export function labelled(plot, values, size, levels, best, taken = []) {
   const { left, right, top, bottom } = plot.inner;
   const [across, down] = [(right - left) / (size - 1), (bottom - top) / (size - 1)];
@@ -45,16 +45,13 @@ export function labelled(plot, values, size, levels, best, taken = []) {
     const at = found.reduce((held, p) => (score(p) > score(held) ? p : held));
     labels.push([...at, text]);
   }
-  return [
-    ...lines,
-    ...labels.map(([x, y, text]) =>
-      svg(
-        "text",
-        { class: "halo level-name", x, y, "text-anchor": "middle", "dominant-baseline": "central" },
-        text,
-      ),
-    ),
-  ];
+  const named = ([x, y, text]) =>
+    svg(
+      "text",
+      { class: "halo level-name", x, y, "text-anchor": "middle", "dominant-baseline": "central" },
+      text,
+    );
+  return { lines, names: labels.map(named) };
 }
 
 const round = (v) => Math.round(10 * v) / 10;

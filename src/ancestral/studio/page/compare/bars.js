@@ -39,7 +39,7 @@ export class Bars {
   #fitsNames({ margin, width, unit }) {
     const longest = Math.max(...this.models.map(({ name }) => name.length));
     this.letters = Math.max(8, Math.min(longest, Math.floor((0.33 * width) / unit / 8)));
-    const left = 8 * this.letters + 6;
+    const left = 8 * this.letters + 16; // bold letters are wider
     if (margin.left === left) return true;
     margin.left = left;
     return false;

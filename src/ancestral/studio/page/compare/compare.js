@@ -14,7 +14,7 @@ import {
   slider,
   svg,
 } from "../kit.js";
-import { Plot } from "../plot.js";
+import { Plot, ticks } from "../plot.js";
 import { csv, standalone } from "../saving.js";
 import { whole } from "../state.js";
 import { Bars } from "./bars.js";
@@ -33,7 +33,7 @@ const signed = (value, digits = 2) => (value > 0 ? "+" : "") + significant(value
 
 class Compare {
   constructor(data, page) {
-    Object.assign(this, { data, page, rows: null, walked: {} });
+    Object.assign(this, { data, page, rows: null, walked: {}, picked: null });
     this.places = unpack(data.places).data;
     this.models = data.models.map((given) => {
       const values = unpack(given.values).data;
@@ -56,20 +56,23 @@ class Compare {
     const gap = models.map(({ train, mean }) => (train ?? mean) - mean);
     const learnt = gap.indexOf(Math.max(...gap)) + 1;
     const first = this.data.fitted_here
-      ? { text: "which model knows its rows by heart? Press its bar", done: (s) => s.first === learnt }
+      ? {
+          text: `which knows its ${this.data.unit}s by heart? Press its bar`,
+          done: (s) => s.first === learnt,
+        }
       : {
-          text: "compare the best model with the last",
-          done: (s) => s.first + s.second === 1 + models.length,
+          text: "press the last bar: how far is it behind?",
+          done: (s) => s.first === models.length,
         };
     return [
       first,
       {
-        text: "find one on which the better model is the worse",
-        done: (s) => this.#isUpset(s),
+        text: "find one where the better model is the worse",
+        done: (s) => this.picked === "by hand" && this.#isUpset(s),
       },
       {
-        text: `find the hardest ${this.data.unit} of the best model`,
-        done: (s) => s.row - 1 === ordered(models[0].values)[0],
+        text: `see which ${this.data.unit}s the best finds hardest`,
+        done: (s) => this.picked === "hard" && s.first === 1,
       },
     ];
   }
@@ -99,10 +102,10 @@ class Compare {
       label: "",
       x: { label: "", low: 0.5, high: this.data.n + 0.5, whole: true },
       y: { label: "", low: 0, high: 1 },
-      margin: { top: 8, bottom: 38 },
+      margin: { top: 22, bottom: 38 },
       fills: true,
       focusable: true,
-      paint: (plot) => this.#paintRows(plot),
+      paint: (plot) => (this.#fitsAxis(plot) ? this.#paintRows(plot) : plot.draw()),
     });
     const pick = (event) => this.#toRank(Math.round(this.rowwise.at(event)[0]) - 1);
     follow(this.rowwise.svg, { start: pick, move: pick });
@@ -114,13 +117,15 @@ class Compare {
     });
     const tall = el("div", { class: "tall" }, this.bars.plot.node);
     tall.style.minHeight = `${this.models.length * 1.1 + 2.5}rem`;
+    const rows = `${this.data.unit}s`;
     const key = [
-      el("span", { class: "key-out" }, this.data.fitted_here ? "held out of the fit" : "these rows"),
+      el("span", { class: "key-out" }, this.data.fitted_here ? "held out" : `these ${rows}`),
+      el("span", { class: "key-whisker" }, "± 2 standard errors"),
     ];
     if (this.models.some(({ train }) => train !== null))
-      key.push(el("span", { class: "key-train" }, "the rows it was fitted to"));
+      key.push(el("span", { class: "key-train" }, "in its fit"));
     if (this.models.some((model) => model.is_of_these))
-      key.push(el("span", { class: "key-seen" }, "fitted to these very rows"));
+      key.push(el("span", { class: "key-seen" }, `fitted to these very ${rows}`));
     this.said = el("p", { class: "said" });
     const stage = el(
       "div",
@@ -154,8 +159,8 @@ class Compare {
     Object.assign(this.rowwise.y, {
       low: range.low - room,
       high: range.high + room,
-      label: isOne ? "log density, nats" : "difference, nats",
     });
+    this.named = isOne ? "log density, nats" : "difference, nats";
     this.rowwise.x.label = `${unit}s, sorted by ${isOne ? "what it says of them" : "the difference"}`;
     this.rowwise.svg.setAttribute(
       "aria-label",
@@ -173,6 +178,17 @@ class Compare {
       ...(isOne ? [] : [" minus ", el("b", { class: "second" }, b)]),
       `: ${isOne ? significant(mean, 4) : signed(mean)} ± ${significant(error, 2)} nats${more}`,
     );
+  }
+
+  /** Give the numbers and the name of the axis their room; tell whether they had it already. */
+  #fitsAxis(plot) {
+    const { margin, unit, y } = plot;
+    const { top, bottom } = plot.inner;
+    const longest = Math.max(...ticks(y, (bottom - top) / (42 * unit)).map(({ text }) => text.length));
+    const [left, label] = [32 + 8 * longest, bottom - top < 120 * unit ? "nats" : this.named];
+    if (margin.left === left && y.label === label) return true;
+    [margin.left, y.label] = [left, label];
+    return false;
   }
 
   #paintRows(plot) {
@@ -223,11 +239,10 @@ class Compare {
 
   #notes({ inner, unit }, { isOne }) {
     if (isOne) return [];
-    const [left, top] = [inner.left + 8 * unit, inner.top + 14 * unit];
-    const [right, bottom] = [inner.right - 8 * unit, inner.bottom - 8 * unit];
-    const up = { class: "halo first", x: left, y: top };
-    const down = { class: "halo second", x: right, y: bottom, "text-anchor": "end" };
-    return [svg("text", up, "↑ the first is likelier"), svg("text", down, "↓ the second is likelier")];
+    const y = inner.top - 8 * unit; // above the bars, not on them
+    const up = { class: "first", x: inner.left, y };
+    const down = { class: "second", x: inner.right, y, "text-anchor": "end" };
+    return [svg("text", up, "↑ First is likelier"), svg("text", down, "↓ Second is likelier")];
   }
 
   // ---- the controls --------------------------------------------------------------------------------
@@ -252,7 +267,9 @@ class Compare {
       : "A model that was fitted to them looks better than it is.";
     return panel(
       "Two models",
-      { hint: `${what}${used ? ` (${used})` : ""}. ${mend}` },
+      {
+        hint: `${what}${used ? ` (${used})` : ""}. ${mend} A bar you press becomes First, and the one before it Second.`,
+      },
       el(
         "div",
         { class: "pair" },
@@ -274,7 +291,7 @@ class Compare {
     const [last, k] = this.walked[key] ?? [];
     const next = last === now ? (k + 1) % rows.length : rows[0] === now ? 1 : 0;
     this.walked[key] = [rows[next], next];
-    this.page.change({ row: rows[next] + 1 });
+    this.#pick(rows[next], key);
   }
 
   #buildRow() {
@@ -286,7 +303,7 @@ class Compare {
       step: 1,
       digits: 0,
       spelt: (v) => String(this.places[v - 1]),
-      oninput: (row) => this.page.change({ row }),
+      oninput: (row) => this.#pick(row - 1),
     });
     this.sight = el("div", { class: "sight" });
     this.says = el("table", {});
@@ -335,7 +352,13 @@ class Compare {
   #toRank(k) {
     const { first, second } = this.page.state;
     const { order } = this.pair(first, second);
-    this.page.change({ row: order[Math.min(order.length - 1, Math.max(0, k))] + 1 });
+    this.#pick(order[Math.min(order.length - 1, Math.max(0, k))]);
+  }
+
+  /** Show a row; by what it was found is for the prompts. */
+  #pick(i, by = "by hand") {
+    this.picked = by;
+    this.page.change({ row: i + 1 });
   }
 
   pictures() {

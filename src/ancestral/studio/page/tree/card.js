@@ -100,7 +100,7 @@ export class Card {
     const most = Math.min(0.55 * w, w - (PAD + 12 + SHARE + 16) * unit);
     this.start = this.x + (PAD + 12) * unit + Math.min(widest + 6 * unit, most);
     this.rows = Array.from({ length: this.fits }, (_, r) => {
-      const [top, bar] = [this.y + HEAD * unit + r * this.tall, Math.min(0.62 * this.tall, 18 * unit)];
+      const [top, bar] = [this.y + HEAD * unit + r * this.tall, Math.min(0.75 * this.tall, 20 * unit)];
       const middle = top + this.tall / 2;
       const at = { y: middle - bar / 2, height: bar, x: this.start };
       const row = {

@@ -15,8 +15,8 @@ import { rangeOf, spelt, speltMoments } from "./words.js";
 const ROWS = 200; // to which a drawn row is compared
 const WORK = 1e6; // sums that these may take
 const LISTED = 60; // columns
-const CONTRADICT = Math.log(0.2); // of what is fixed: so much less likely together than apart
-const STRANGE = 0.9; // of rows are less odd
+const CONTRADICT = Math.log(0.25); // of what is fixed: so much less likely together than apart
+const STRANGE = 0.95; // of rows are less odd
 
 export const room = {
   state: ({ columns }) => ({
@@ -58,7 +58,7 @@ class Room {
       text: "Fix two that contradict each other: log p falls.",
       done: (_, view) => view.together < CONTRADICT,
     },
-    { text: "Draw rows until a strange one comes.", done: (_, view) => view.odd > STRANGE },
+    { text: "Draw rows until one is odder than 95 %.", done: (_, view) => view.odd >= STRANGE },
   ];
 
   // ---- what is known ---------------------------------------------------------------------------------
