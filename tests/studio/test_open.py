@@ -46,7 +46,7 @@ def opened(folder, name, content):
     [
         ("a.csv", b"age,sky\n1,rain\n,sun\n", "table", "2 rows × 2 columns"),
         ("a.tsv", b"age\tsky\n1\train\n", "table", "1 row × 2 columns"),
-        ("a.csv.gz", gzip.compress(b"a,b\n1,2\n"), "table", "1 row × 2 columns"),
+        ("a.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0), "table", "1 row × 2 columns"),
         ("a.npy", RNG.normal(size=(12_000, 2)), "table", "12,000 rows × 2 columns"),
         ("line.npy", RNG.normal(size=7), "table", "7 rows × 1 column"),
         ("gaps.npy", np.array([[1, np.nan], [2, 3]]), "table", "2 rows × 2 columns"),

@@ -70,7 +70,7 @@ export class Climb {
     const { kind, path } = this.shown;
     const line = (name) => el("b", { class: name }, `― ${CALLED[name]}`);
     const lines = path.length > 1 ? [line(kind), line(OTHER[kind])] : [];
-    this.legend.replaceChildren("log p:", ...lines, "- - maximum");
+    this.legend.replaceChildren("log p: ", ...lines, " - - maximum");
   }
 
   #around(key, k) {
