@@ -120,7 +120,7 @@ class Compare {
     const rows = `${this.data.unit}s`;
     const key = [
       el("span", { class: "key-out" }, this.data.fitted_here ? "held out" : `these ${rows}`),
-      el("span", { class: "key-whisker" }, "± 2 standard errors"),
+      el("span", { class: "key-whisker" }, "twice the ±"),
     ];
     if (this.models.some(({ train }) => train !== null))
       key.push(el("span", { class: "key-train" }, "in its fit"));

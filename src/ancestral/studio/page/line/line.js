@@ -40,7 +40,7 @@ const LEGEND = [
   ["fitted", "curve"],
   ["interval", "95 % of new points"],
 ];
-const FAR = 1.5; // standard deviations of the points around their curve
+const FAR = 1; // standard deviations of the points around their curve
 const WORTH = 2; // nats: half the 95 % point of twice a log ratio, by one parameter
 const MOST_EDITS = 500; // that an address can hold
 
