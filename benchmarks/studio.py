@@ -179,7 +179,7 @@ def _measured(browser: Any, entrance: Callable[[], str], steps: int) -> Iterator
     keys("Enter")
     yield row("mixture: half a step of EM, 150 points", FRAME)
     room("tree", ["pointermove"])
-    drag("#room-tree .stage svg .density")
+    drag("#room-tree .stage svg .drag")
     yield row("tree: a number to the marginals of the rest", FRAME)
     page.close()
 

@@ -21,7 +21,7 @@ SIZES = ((390, 844), (768, 1024), (1280, 720), (1920, 1080))
 THEMES = ("light", "dark")
 SHOWN = ((1280, 720), "light")  # what the page of the studio has
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "models" / "studio"
-LARGEST = 60_000  # bytes of a picture
+LARGEST = 80_000  # bytes of a picture
 FONTS = FOLDER / "fonts.json"  # what some text measured where the pictures were made
 SAMPLE = "The quick brown fox jumps over 1,234 lazy dogs"
 

@@ -288,17 +288,19 @@ const isSame = (a, b) =>
   Object.is(a, b) ||
   (Array.isArray(a) && Array.isArray(b) && a.length < 100 && JSON.stringify(a) === JSON.stringify(b));
 
-/** Call once per frame, however often it is asked for. */
+/** Call once per frame, however often it is asked for; `now` calls at once what is due. */
 export function perFrame(draw) {
-  let waiting = false;
-  return () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      draw();
-    });
+  let isDue = false;
+  const now = () => {
+    if (!isDue) return;
+    isDue = false;
+    draw();
   };
+  const ask = () => {
+    if (!isDue) requestAnimationFrame(now);
+    isDue = true;
+  };
+  return Object.assign(ask, { now });
 }
 
 // ---- colours -------------------------------------------------------------------------------------

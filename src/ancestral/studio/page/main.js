@@ -244,6 +244,9 @@ addEventListener("hashchange", (event) => {
 
 // ---- undo, and the tools -------------------------------------------------------------------------
 
+// What a press or a key meets is what the state says: a frame that is due is drawn first.
+for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => page.shown?.draw.now(), true);
+
 const history = new History({
   shown: () => page.shown,
   changed(room) {
