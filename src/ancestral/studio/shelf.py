@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from ancestral._files import as_path, entries_of, is_folder, open_regular
 from ancestral.errors import AncestralError, DataError, MissingExtraError
 from ancestral.inputs import LEAST_FACES, as_faces, counted, find_source, graphs_in_words
 from ancestral.io.kinds import in_words, sniff
+from ancestral.io.npy import natural_order
+
+T = TypeVar("T")
 
 TABLES = (".csv", ".tsv", ".parquet")
 ARRAYS = (".npy", ".npz", ".pkl", ".pickle")
@@ -58,6 +61,19 @@ DIABETES = (
 )  # what scikit-learn calls age, sex, bmi, bp, s1 to s6
 
 
+def kept_with_item(tell: Callable[[Item], T]) -> Callable[[Item], T]:
+    """Compute once what is asked of an item whenever something is opened; it goes with the item."""
+
+    @functools.wraps(tell)
+    def told(item: Item) -> T:
+        if tell not in item.kept:
+            item.kept[tell] = tell(item)
+        found: T = item.kept[tell]
+        return found
+
+    return told
+
+
 @dataclass(frozen=True, eq=False)
 class Item:
     """One thing that is open.
@@ -84,6 +100,7 @@ class Item:
     about: str
     data: Any
     built_in: bool = False
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)  # by those who ask of it often
 
     @classmethod
     def of_model(cls, name: str, model: Any) -> Item:
@@ -237,9 +254,11 @@ class Shelf:
 
     def _add_folder(self, folder: Path) -> None:
         """Open what a folder holds; what cannot be read stays on the shelf as such."""
-        entries = sorted(entries_of(folder), key=_natural)
+        entries = sorted(entries_of(folder), key=lambda path: natural_order(path.name))
         models = [path for path in entries if path.suffix == ".model"]
-        models += sorted((folder / "models").glob("*.model"), key=_natural)
+        models += sorted(
+            (folder / "models").glob("*.model"), key=lambda path: natural_order(path.name)
+        )
         data = [path for path in entries if _ending(path.name) in DATA_ENDINGS]
         files = list(filter(os.path.isfile, [*models, *data]))
         pictures = [path for path in entries if path.suffix.lower() in PICTURES]
@@ -475,11 +494,6 @@ def _many(n: int, noun: str) -> str:
 
 def _ending(name: str) -> str:
     return Path(name.lower().removesuffix(".gz")).suffix
-
-
-def _natural(path: Path) -> list[str]:
-    """Return a sorting key by which 2 comes before 10."""
-    return [part.zfill(12) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
 
 
 def _fresh(name: str, taken: set[str]) -> str:

@@ -9,7 +9,7 @@ features have, and a in units of 10^unit.
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from ancestral.graph.graphs import as_graphs
 from ancestral.graph.pairs.sums import PairSums
 from ancestral.studio.payload import packed
 from ancestral.studio.room import Room, Subject
-from ancestral.studio.shelf import Item, Shelf
+from ancestral.studio.shelf import Item, Shelf, kept_with_item
 
 MOST_NODES = 5_000  # of all graphs that are drawn: each has a dot, and a row of features is sent
 MOST_LINKS = 100_000  # of these graphs: each is sent
@@ -96,7 +96,7 @@ def shows(model: Any) -> bool:
 # ---- what there is ------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=8)
+@kept_with_item
 def usable(item: Item) -> tuple[list[Graph], list[str]]:
     """Return graphs of one set of features without gaps or directions, and what this left out."""
     graphs, said = list(item.data), []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from ancestral.io.targets import TARGETS
 from ancestral.scores.comparison import MEASURES, unlike_measures
 from ancestral.studio.payload import packed
 from ancestral.studio.room import Room, Subject
-from ancestral.studio.shelf import Item, Shelf
+from ancestral.studio.shelf import Item, Shelf, kept_with_item
 from ancestral.studio.tables import in_words, left_out
 
 MOST_ROWS = 5_000  # that a plot shows apart, and that models score while one waits
@@ -102,9 +102,15 @@ def _question(model: Any, item: Item) -> Question | None:
     return Question(item, None, target) if fits else None
 
 
-@lru_cache(maxsize=256)  # asked for each time that something is opened or closed
 def _can_score(model: Any, asked: Question) -> bool:
     """Tell whether a model without names, which may be of any columns, knows such values."""
+    kept = asked.item.kept
+    if (model, asked) not in kept:
+        kept[model, asked] = _scores(model, asked)
+    return bool(kept[model, asked])
+
+
+def _scores(model: Any, asked: Question) -> bool:
     if getattr(model, "feature_names_in_", None) is not None:
         return True
     item = asked.item
@@ -195,7 +201,7 @@ def refuses(item: Item) -> str | None:
     return f"It knows {columns}, and nothing that is open has these{kind} to compare it on."
 
 
-@lru_cache(maxsize=64)  # asked for each time that something is opened or closed
+@kept_with_item
 def _why_not_fitted(item: Item) -> str | None:
     """Return why no model is fitted to an item, where none is saved."""
     n = len(item.rows)

@@ -7,7 +7,7 @@ beyond those by hundreds, when they are asked for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ancestral.inputs import counted
 from ancestral.studio.payload import packed
 from ancestral.studio.room import Room, Subject
-from ancestral.studio.shelf import Item, Shelf
+from ancestral.studio.shelf import Item, Shelf, kept_with_item
 
 MOST_LATENTS = 64  # more sliders than anyone moves; a saved model keeps its own
 DEFAULT_LATENTS = 16
@@ -193,7 +193,7 @@ def refuses(item: Item) -> str | None:
     return _why_no_image(item.data)
 
 
-@lru_cache(maxsize=64)  # asked for each time that something is opened or closed
+@kept_with_item
 def _why_not_fitted(images: Item) -> str | None:
     """Say why PPCA has nothing to learn of images: it wants two directions in which they differ."""
     X = images.data.X

@@ -7,7 +7,6 @@ whose points are drawn from it.
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 from importlib.util import find_spec
 from math import comb
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from ancestral import HeteroscedasticGaussian, LinearGaussian, NeuralGaussian
 from ancestral.inputs import counted
+from ancestral.io.npy import natural_order
 from ancestral.io.targets import TARGETS
 from ancestral.studio.payload import packed
 from ancestral.studio.room import Room, Subject
@@ -109,7 +109,7 @@ def _columns(table: Item) -> tuple[list[dict[str, Any]], list[str]]:
         else:
             codes, texts = series.factorize()
             names = [str(text) for text in texts]
-            levels = sorted(set(names), key=_natural)
+            levels = sorted(set(names), key=natural_order)
             if len(levels) > MOST_LEVELS:
                 left_out.append(
                     f"“{name}” has {len(levels):,} values that are no numbers, and an axis names "
@@ -126,11 +126,6 @@ def _columns(table: Item) -> tuple[list[dict[str, Any]], list[str]]:
             continue
         found.append({"name": str(name), "values": values, "levels": levels})
     return found, left_out
-
-
-def _natural(text: str) -> list[str]:
-    """Return a sorting key by which 2 comes before 10."""
-    return [part.zfill(20) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
 
 
 def _refused_table(table: Item) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ancestral.autoregressive.tabular import UNSEEN
 from ancestral.errors import AncestralError
 from ancestral.studio.payload import packed
 from ancestral.studio.room import Room, Subject
-from ancestral.studio.shelf import Item, Shelf
+from ancestral.studio.shelf import Item, Shelf, kept_with_item
 
 MOST_PIXELS = 1024  # each is pressed by itself: smaller ones are not hit
 MOST_CELLS = 4_000_000  # of rows that tables are counted from: the count holds 32 bytes for each
@@ -95,7 +95,7 @@ def subjects(shelf: Shelf) -> list[Subject]:
     return found
 
 
-@lru_cache(maxsize=64)  # asked for each time that something is opened or closed
+@kept_with_item
 def refuses(item: Item) -> str | None:
     """Say which limit an item of two levels passes; None where it is shown, or is of others."""
     if isinstance(item.data, DiscreteDensity):
@@ -183,7 +183,7 @@ def _icon_names() -> dict[str, str]:
 # ---- data of two levels ------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=16)
+@kept_with_item
 def _pixels(item: Item) -> Pixels | None:
     """Return what an item's pixels are; None for what has not two levels in each column."""
     if isinstance(item.data, DiscreteDensity):

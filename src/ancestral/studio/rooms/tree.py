@@ -14,7 +14,7 @@ from ancestral.circuit.leaves import TAIL, ContinuousLeaf, LevelsLeaf
 from ancestral.circuit.messages import Mixture
 from ancestral.studio.payload import packed
 from ancestral.studio.room import Room, Subject
-from ancestral.studio.shelf import Item, Shelf, identity
+from ancestral.studio.shelf import Item, Shelf, identity, kept_with_item
 from ancestral.studio.tables import in_words, left_out
 
 MOST_COLUMNS = 500  # the page holds the information of each pair, and a density of each column
@@ -149,7 +149,7 @@ def _ends(mixture: Mixture) -> dict[int, tuple[float, float]]:
     return found
 
 
-@functools.lru_cache(maxsize=64)  # asked for each time that something is opened or closed
+@kept_with_item
 def _refuses(item: Item) -> str | None:
     """Return why a table or a saved tree is not shown."""
     if item.kind == "table":

@@ -2,7 +2,7 @@
 // links as lines. The plane is shaded by the probability to be linked with the chosen pupil.
 
 import { sigmoid } from "../arrays.js";
-import { arrows, colour, el, follow, mixed, svg } from "../kit.js";
+import { arrows, colour, follow, mixed, svg } from "../kit.js";
 import { Plot } from "../plot.js";
 import { product, relax } from "./graphs.js";
 import { held } from "./lesson.js";

@@ -88,7 +88,7 @@ export class Ppca {
   }
 }
 
-export class Conditional {
+class Conditional {
   constructor(model, x, known) {
     this.model = model;
     this.x = x;

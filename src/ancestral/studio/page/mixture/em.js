@@ -48,7 +48,7 @@ function logDensity([weight, m1, m2, a, b, c]) {
 /** Return the parts that make points weighted by these responsibilities most likely; null for one
  * that closes in on points that leave it no noise: the likelihood has no bound there.
  */
-export function maximisation({ x, y }, shares, k, d) {
+function maximisation({ x, y }, shares, k, d) {
   const n = x.length;
   return Array.from({ length: k }, (_, c) => {
     let [weight, m1, m2, s11, s12, s22] = [0, 0, 0, 0, 0, 0];
