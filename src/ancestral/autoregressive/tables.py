@@ -26,13 +26,13 @@ logger = logging.getLogger("ancestral")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tables:
-    """Conditional probability tables, reachable rows only.
+    """Conditional probability tables, stored for reachable contexts only.
 
     Parameters
     ----------
     contexts : tuple of ndarray
-        The i-th, of shape (n_i, i), holds the reachable prefixes x_1 ... x_i in lexicographic
-        order, as levels 0, 1, ...; the first has shape (1, 0).
+        The i-th, of shape (n_i, i), holds the contexts: the prefixes x_1 ... x_i of positive
+        probability, in lexicographic order, as levels 0, 1, ... The first has shape (1, 0).
     probabilities : tuple of ndarray
         The i-th, of shape (n_i, K_i): row r is p(x_{i+1} = level | contexts[i][r]).
 
@@ -62,8 +62,8 @@ class Tables:
         Raises
         ------
         DataError
-            For a table of the wrong shape, or a reachable row that holds NaN, a negative or a
-            sum other than one (beyond 1e-6; smaller differences are scaled away).
+            For a table of the wrong shape, or a reachable row that holds NaN or a negative number,
+            or that does not sum to one. Sums that differ from one by at most 1e-6 are rescaled.
 
         Returns
         -------
@@ -112,7 +112,7 @@ class Tables:
         return cls(tuple(contexts), tuple(probabilities))
 
     def to_dense(self) -> list[NDArray[np.float64]]:
-        """Return the dense tables, NaN in the rows of unreachable prefixes.
+        """Return the dense tables, with NaN in the rows of unreachable prefixes.
 
         Raises
         ------

@@ -36,7 +36,7 @@ PREFIX = "ancestral."  # of what stands beside a graph in GraphML
 
 
 def to_networkx(graph: Any) -> Any:
-    """Return a networkx graph, or digraph, with names and attributes of nodes.
+    """Return a networkx graph with the names and attributes of the nodes.
 
     Parameters
     ----------
@@ -45,13 +45,13 @@ def to_networkx(graph: Any) -> Any:
     Returns
     -------
     networkx.Graph or networkx.DiGraph
-        Nodes are the names, or numbers from 0; missing values are left out. Unknown dyads are no
-        edges: they are listed in `.graph["unknown"]`, which `from_networkx` reads.
+        Its nodes are the names, or numbers from 0. Missing values are left out. Unknown dyads are
+        not edges: they are listed in `.graph["unknown"]`, which `from_networkx` reads.
 
     Raises
     ------
     MissingExtraError
-        Where networkx is not installed.
+        When networkx is not installed.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def to_networkx(graph: Any) -> Any:
 
 
 def to_igraph(graph: Any) -> Any:
-    """Return an igraph graph with names and attributes of vertices.
+    """Return an igraph graph with the names and attributes of the nodes.
 
     Parameters
     ----------
@@ -85,13 +85,13 @@ def to_igraph(graph: Any) -> Any:
     Returns
     -------
     igraph.Graph
-        Names are the vertex attribute "name"; missing values are None. Unknown dyads are no edges:
-        they are listed in the graph attribute "unknown", which `from_igraph` reads.
+        Names are in the vertex attribute "name". Missing values are None. Unknown dyads are not
+        edges: they are listed in the graph attribute "unknown", which `from_igraph` reads.
 
     Raises
     ------
     MissingExtraError
-        Where igraph is not installed.
+        When igraph is not installed.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def to_igraph(graph: Any) -> Any:
 
 
 def to_frames(graph: Any) -> tuple[Any, Any]:
-    """Return a dataframe of links and a dataframe of nodes, as Gephi and `from_frames` take them.
+    """Return a dataframe of links and a dataframe of nodes, as Gephi and `from_frames` read them.
 
     Parameters
     ----------
@@ -127,15 +127,15 @@ def to_frames(graph: Any) -> tuple[Any, Any]:
     Returns
     -------
     edges : pandas.DataFrame
-        Source, Target and Type, "Directed" or "Undirected"; where dyads are unknown also Weight,
-        1 for links and missing for those.
+        Columns Source, Target and Type ("Directed" or "Undirected"). If there are unknown dyads,
+        also Weight: 1 for links, missing for unknown dyads.
     nodes : pandas.DataFrame
-        Id, Label, and the attributes.
+        Columns Id, Label and the attributes.
 
     Raises
     ------
     MissingExtraError
-        Where pandas is not installed.
+        When pandas is not installed.
 
     Examples
     --------
@@ -162,23 +162,23 @@ def to_frames(graph: Any) -> tuple[Any, Any]:
 
 
 def write_edge_list(edges: PathLike, nodes: PathLike, graph: Any) -> tuple[Path, Path]:
-    """Write a graph as a table of links and a table of nodes, which Gephi and R open.
+    """Write a graph as a table of links and a table of nodes, which Gephi and R can open.
 
     Parameters
     ----------
     edges, nodes : str or path-like
-        Of the two tables, `.csv`, or `.tsv` with tabs.
+        The files of the two tables: `.csv`, or `.tsv` with tabs.
     graph : Graph, or (features, adjacency)
 
     Returns
     -------
     tuple of Path
-        As `to_frames` has the tables; `read_edge_list` takes them back.
+        The two paths. The tables are those of `to_frames`, and `read_edge_list` reads them.
 
     Raises
     ------
     SaveError
-        When the disk refuses; old files are then untouched, or the second one is.
+        When a file cannot be written. Old files are then unchanged, or at least the second one is.
 
     Examples
     --------

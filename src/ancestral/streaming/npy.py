@@ -241,14 +241,14 @@ class NpyRows(Source):
 
 
 def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterator[NDArray]:
-    """Yield the rows of a .npy file in parts, reading each by its offset.
+    """Yield the rows of a .npy file in parts, without loading the whole file.
 
     Parameters
     ----------
     path : path-like
-        A C-ordered array of numbers, 2-D, or 1-D for targets or weights.
+        A file with a C-ordered array of numbers: 2-D, or 1-D for targets or weights.
     rows : int, optional
-        Rows per part; about 32 MiB of them when not given.
+        The number of rows in each part; by default about 32 MiB of them.
 
     Yields
     ------
@@ -257,9 +257,9 @@ def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterat
     Raises
     ------
     FormatError
-        When the file is no such .npy, is damaged, or is shorter than its header says.
+        When the file is not such a .npy file, is damaged, or is shorter than its header states.
     DataTypeError
-        When it holds what `read_array` refuses: text, objects, complex numbers, long doubles.
+        When it holds text, objects, complex numbers or long doubles.
     ModelError
         When `rows` is no integer of 1 or more.
 
