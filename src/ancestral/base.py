@@ -590,8 +590,9 @@ class FromStatistics(FromParts):
                 fresh = new._statistics(*new._check_chunk(*chunk, reset=seen is None))
                 if seen is None and {*self._learnt()} & {*self._declared(), *self._brought}:
                     warn(
-                        "partial_fit starts anew: an earlier fit, or a model from a file, keeps no "
-                        "statistics to add to, and is dropped. Stream all rows through partial_fit."
+                        "partial_fit starts anew: a model from fit or from a file keeps no "
+                        "statistics to add to, so its parameters are dropped. Give all rows to "
+                        "partial_fit."
                     )
                 new._seen = fresh if seen is None else seen + fresh
                 if new._is_enough(new._seen):
@@ -600,7 +601,7 @@ class FromStatistics(FromParts):
                     except UndeterminedError as error:
                         for name in set(new._learnt()) - kept:
                             delattr(new, name)
-                        new._undetermined = f"partial_fit has yet to see more. {error}"
+                        new._undetermined = f"partial_fit needs more rows. {error}"
         return self
 
 

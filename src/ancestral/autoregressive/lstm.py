@@ -212,9 +212,9 @@ class LSTMAutoregressive(FromBatches, Sequential):
     validation_fraction : float
         The share that is held out, above 0 and below 1. `random_state` chooses the rows.
     n_iter_no_change : int
-        Used in place of `patience` when rows are held out. Training stops after this many passes
-        over the training rows (steps, without `batch_size`) in which the validation score gained
-        less than `tol / 10` nats.
+        When rows are held out, training stops after this many passes over the training rows (steps,
+        without `batch_size`) in which the validation score gained less than `tol / 10` nats. It
+        replaces `patience`.
     device : str
         Where PyTorch trains: "cpu", "cuda", "cuda:1", "mps".
     categories : list or mapping, optional
@@ -710,7 +710,7 @@ def _weighted(levels: NDArray[np.intp], counts: NDArray[np.float64] | None) -> S
     weights = np.bincount(place, counts, minlength=len(rows))
     counted = weights > 0
     if not counted.any():
-        raise DataError("rows held out, or those left, all have the frequency 0. Pass X_val=.")
+        raise DataError("all held-out rows, or all others, have the frequency 0. Pass X_val=.")
     return rows[counted], weights[counted] / weights.sum()
 
 
@@ -919,9 +919,9 @@ class LSTMDescent(Descent):
             return (
                 f"the LSTM stopped at {why} with a loss of {at.best_loss:.4g} nats per row, "
                 f"{at.best_loss - floor:.3g} above its floor of {floor:.4g}. Pass a larger "
-                f"{'patience= or hidden_size=' if patient else 'max_steps='}; where the rows are "
-                "too many to be learnt by heart, the floor is not to be reached, and held-out rows "
-                "say how good the model is (early_stopping=True)."
+                f"{'patience= or hidden_size=' if patient else 'max_steps='}; with many different "
+                "rows the floor cannot be reached, and the score on held-out rows shows how good "
+                "the model is (early_stopping=True)."
             )
         return super()._fell_short()
 

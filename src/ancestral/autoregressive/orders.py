@@ -386,8 +386,8 @@ class OrderMixture(FromParts, DiscreteConditions):
             k *= 16
         raise ModelError(
             f"{len(unknown)} unknown variables leave more completions, of up to {most}, than can "
-            "be told apart: none is proven to be the most probable. Give more of the row, fit "
-            'LatentTree, or take the best of particles: method="smc".'
+            "be compared: none is proven to be the most probable. Give more known values, fit "
+            'LatentTree, or pass method="smc" for the best of particles.'
         )
 
     def _highest(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp] | None, float]:
@@ -403,8 +403,8 @@ class OrderMixture(FromParts, DiscreteConditions):
         """Raise ModelError, before any work, where a member can't sum over what is unknown."""
         for j, (member, order) in enumerate(zip(self.members_, self.orders_)):
             mend = (
-                f"That is in the order of members_[{j}]: give more of the row, or take each "
-                "member's estimate of its own columns, members_[j].log_evidence(X[:, orders_[j]])."
+                f"That is in the order of members_[{j}]: give more known values, or use the "
+                "estimate of each member, members_[j].log_evidence(X[:, orders_[j]])."
             )
             conditioning.refuse_many(member, levels[:, order], mend)
 

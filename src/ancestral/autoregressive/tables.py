@@ -104,7 +104,8 @@ class Tables:
             levels = table.shape
         if scaled:
             logger.info(
-                "%d of %d tables had rows that sum to one only nearly, the first table %d: scaled.",
+                "%d of %d tables had rows whose sum is close to one but not exactly one (the "
+                "first is table %d): they were rescaled.",
                 len(scaled),
                 len(tables),
                 scaled[0],
@@ -134,7 +135,7 @@ class Tables:
             raise ModelError(
                 f"the dense tables have {self.n_dense_cells} cells, "
                 f"{8 * self.n_dense_cells / 2**30:.1f} GiB; the limit is 4 GiB. "
-                "Use contexts and probabilities, which hold the reachable rows."
+                "Use contexts and probabilities, which hold only the reachable rows."
             )
         dense = []
         for i, (prefixes, rows) in enumerate(zip(self.contexts, self.probabilities)):
@@ -184,8 +185,8 @@ def _wrong_row(row: NDArray[np.float64], total: float) -> str:
     if odd.any():
         level = int(np.argmax(odd))
         return (
-            f"level {level} of the row [{shown}] is {row[level]:g}; a prefix that can be reached "
-            "needs probabilities. Mend the row, or make its prefix impossible."
+            f"level {level} of the row [{shown}] is {row[level]:g}; a reachable prefix needs "
+            "probabilities. Correct the row, or make its prefix impossible."
         )
     mend = "Divide it by its sum." if total else "Mend the row, or make its prefix impossible."
     return f"the row [{shown}] sums to {total:.9g}, and probabilities sum to 1. {mend}"

@@ -193,8 +193,8 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
         free = n - mean.inverse_root.shape[1]
         if mean.is_exact[0] or not free:
             why = (
-                "what is left is no more than the rounding of the data, so the variance cannot be "
-                "told from 0"
+                "the residuals are as small as the rounding of the data, so the variance cannot "
+                "be told from 0"
                 if free
                 else "there are as many coefficients as rows, so variance and standard errors do "
                 "not exist"
@@ -217,8 +217,9 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
                 found = run.climb(self, rows, first, tol=0.0, max_iter=max_iter + 1)
         except Vanishing as vanishing:
             warn(
-                f"the likelihood is unbounded: the variance at row {vanishing.row} runs to 0 "
-                "while the mean fits that row exactly. Least squares with one variance is kept; "
+                f"the likelihood is unbounded: the variance at row {vanishing.row} goes to 0 while "
+                "the mean fits that row exactly. The fit of least squares with one variance is "
+                "kept; "
                 "density, aic, bic and sample are refused. Drop columns or add rows."
             )
             self._set_unbounded(mean, float(np.ldexp(start, 2 * unit)), unit=unit)
@@ -335,7 +336,7 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
                 "exactly collinear with earlier columns and the intercept: "
                 f"{', '.join(self._column_name(j) for j in dependent[:8])}"
                 f"{', ...' * (len(dependent) > 8)}. Their coefficients are set to 0; the "
-                "likelihood stands, and so do predictions at rows that are collinear too."
+                "likelihood does not change, nor do predictions at rows that are collinear too."
             )
         refuse_unheld(mean)
         return mean, variance

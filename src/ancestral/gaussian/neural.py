@@ -110,9 +110,9 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
     validation_fraction : float
         The share that is held out, above 0 and below 1. `random_state` chooses the rows.
     n_iter_no_change : int
-        Used in place of `patience` when rows are held out. Training stops after this many passes
-        over the training rows (steps, without `batch_size`) in which the validation score gained
-        less than `tol` nats.
+        When rows are held out, training stops after this many passes over the training rows (steps,
+        without `batch_size`) in which the validation score gained less than `tol` nats. It replaces
+        `patience`.
     device : str
         Where PyTorch trains: "cpu", "cuda", "cuda:1", "mps".
     random_state : None, int, RandomState or Generator
@@ -411,7 +411,7 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
         self.target_scale_ = float(y.length) / math.sqrt(n)
         if not (np.isfinite(spread).all() and np.isfinite(self.target_scale_)):
             raise ModelError(
-                "X or y spread over more than float64 holds. Rescale them, for example by "
+                "the spread of X or y is too large for float64. Rescale them, for example by "
                 "dividing by their largest."
             )
         noise = 16 * EPS * np.abs(self.input_mean_)

@@ -77,11 +77,11 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         The terms: functions of a dyad (a pair of nodes), each with its own coefficient theta_k.
 
         - "inner_product": the sum over features of x_i x_j, where a level that both nodes have
-        counts 1; "inner_product:age+house" is the sum over some features;
+          counts 1; "inner_product:age+house" is the sum over some features;
         - "match:house": 1 if both nodes have the same value;
         - "absdiff:age", "sum:age", "product:age": |x_i - x_j|, x_i + x_j and x_i x_j of a number;
         - "sender:age", "receiver:age": the value of the node where a link begins, and of the node
-        where it ends (directed graphs);
+          where it ends (directed graphs);
         - "pair:distance": the entry of a matrix, `Graph(..., pair_features={"distance": M})`.
 
         NAME=LEVEL, as in "sum:sex=female", is an attribute that is 1 for that level and 0
@@ -398,7 +398,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
     def _one_graph(self, graph: Any) -> Graph:
         checked = self._check_graphs(graph)
         if len(checked) != 1:
-            raise DataError(f"one graph is wanted; got {len(checked)}. Give each by itself.")
+            raise DataError(f"expected one graph; got {len(checked)}. Give each by itself.")
         return checked[0]
 
     def _pair_probabilities(self, graph: Graph, i: Index, j: Index) -> Float:
@@ -519,7 +519,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
             return np.column_stack([self._theta - reach, self._theta + reach])
         if graphs is None:
             raise DataError(
-                "the profile likelihood is one of the graphs of the fit: give them, or pass "
+                "the profile likelihood needs the graphs of the fit: give them, or pass "
                 'method="wald".'
             )
         sums = self._sums_of_the_fit(self._check_graphs(graphs))
@@ -610,7 +610,8 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         self._check_fitted()
         if not isinstance(smaller, DyadicGraph):
             raise ModelError(
-                f"a fitted DyadicGraph is wanted to compare with; got {type(smaller).__name__}."
+                "the model to compare with must be a fitted DyadicGraph; got "
+                f"{type(smaller).__name__}."
             )
         smaller._check_fitted()
         return likelihood_ratio(smaller, self)

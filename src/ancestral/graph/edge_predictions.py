@@ -97,7 +97,7 @@ class PredictsEdges(ReadAtOnce, ABC):
         if pairs == "unknown" and not one.n_unknown:
             raise ModelError(
                 'every dyad of this graph is known: pass pairs="unlinked" for those without a '
-                'link, or pairs="all"; or write NaN where nobody looked.'
+                'link, or pairs="all"; or write NaN for dyads that nobody observed.'
             )
         i, j, p = self._ranked(one, pairs, top)
         names = np.array(one.node_names, dtype=object) if one.node_names else np.arange(one.n_nodes)

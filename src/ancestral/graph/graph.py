@@ -127,7 +127,7 @@ class Graph:
         self._take_features(features, adjacency, feature_names)
         n_nodes = self.n_nodes
         if not n_nodes:
-            raise DataError("features have no rows: a graph without nodes is no graph. Drop it.")
+            raise DataError("features have no rows: a graph needs at least one node. Drop it.")
         names = names_of_nodes(features, adjacency, node_names, n_nodes)
         ordered = aligned(features, adjacency) if node_names is None else named(names, adjacency)
         X = vars(self).get("features")
@@ -176,7 +176,7 @@ class Graph:
         vars(self).update(feature_names=named_so, _columns=None, _has_gaps=gaps)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"a Graph does not change: make another with another {name}.")
+        raise AttributeError(f"a Graph cannot be changed: make a new Graph with another {name}.")
 
     def __repr__(self) -> str:
         links = "arcs" if self.directed else "edges"
@@ -539,6 +539,11 @@ class Graph:
         -------
         ndarray of shape (n_nodes, n_nodes)
 
+        Raises
+        ------
+        ModelError
+            When the array would not fit in memory.
+
         Examples
         --------
         >>> Graph(np.zeros((2, 1)), [[0, 1], [1, 0]]).to_dense()
@@ -604,11 +609,11 @@ def _checked_pairs(
         values, shape = made, made.shape
     if shape != (n_nodes, n_nodes):
         raise DataError(
-            f"{what} has shape {shape} where the graph has {n_nodes} nodes: a matrix of one row "
-            f"and one column for each node, ({n_nodes}, {n_nodes}), is wanted."
+            f"{what} has shape {shape} where the graph has {n_nodes} nodes: it must be a matrix "
+            f"with one row and one column for each node, ({n_nodes}, {n_nodes})."
         )
     if np.isinf(values).any():
-        raise DataError(f"{what} holds infinity: drop it, or write NaN where nothing is known.")
+        raise DataError(f"{what} holds infinity: drop it, or write NaN where the value is unknown.")
     if not directed and not _is_even(made):
         raise DataError(
             f"{what} is not symmetric, and without a direction a dyad has one value: give "

@@ -295,7 +295,8 @@ def likelihood_ratio(smaller: Any, larger: Any) -> LikelihoodRatio:
     sizes = [(model.n_pairs_, model.n_edges_) for model in (smaller, larger)]
     if sizes[0] != sizes[1] or (all(prints) and prints[0] != prints[1]):
         raise ModelError(
-            f"the models were fitted to other graphs, one to {sizes[0][0]} known dyads and one to "
+            f"the models were fitted to other graphs, one to {sizes[0][0]} known dyads and one "
+            "to "
             f"{sizes[1][0]}: fit both to the same. Where a term's attribute has gaps, leave the "
             "same nodes out of both."
         )

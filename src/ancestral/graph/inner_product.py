@@ -209,7 +209,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
             self.n_features_ = checked[0].n_features
             if not self.n_features_:
                 raise DataError(
-                    "the nodes have no features, which x_i . x_j is made of: give a table of their "
+                    "the nodes have no features for x_i . x_j: give a table of their "
                     "attributes, or fit LatentPositionGraph, which learns positions from the links."
                 )
         names = next((graph.feature_names for graph in checked if graph.feature_names), None)
@@ -495,7 +495,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
     def _one_graph(self, graph: Any) -> Graph:
         checked = self._check_graphs(graph)
         if len(checked) != 1:
-            raise DataError(f"one graph is wanted; got {len(checked)}. Give each by itself.")
+            raise DataError(f"expected one graph; got {len(checked)}. Give each by itself.")
         return checked[0]
 
     def _pair_probabilities(

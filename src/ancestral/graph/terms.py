@@ -558,7 +558,7 @@ def _bilinear(term: Term, nodes: Sequence[Nodes], codes: Codes) -> list[Piece]:
     if len({tuple(a.name for a in some) for some in numbers}) > 1:
         raise DataError(
             f"the term {term.text!r} is of other numbers in some graphs than in others: give every "
-            "graph the same attributes, or name those that are meant."
+            "graph the same attributes, or name in the terms the attributes that you mean."
         )
     centres = np.array([_centre([a.values for a in some]) for some in zip(*numbers)])
     pieces: list[Piece] = []

@@ -341,8 +341,8 @@ def links_of(
         rows = [(1, first), *rows]
     else:
         raise DataError(
-            f"{name}: has {len(first)} columns without names, and which two hold the ids of the "
-            "ends is not clear: give it a line of names, or leave two columns."
+            f"{name}: has {len(first)} columns without names, and it is not clear which two hold "
+            "the ids of the ends: add a line of names, or keep two columns."
         )
     for line, cells in rows:
         if cells[one] in NO_ID or cells[two] in NO_ID:
@@ -376,8 +376,9 @@ def _refuse_decimals(cells: list[tuple[int, str]], name: str) -> None:
             odd = line, cell
     if odd is not None:
         raise DataError(
-            f"{name}: line {odd[0]} has the id {odd[1]!r}, and all ids are numbers: a table of "
-            'measurements lists no links. Pass ends=("...", "...") if these are ids.'
+            f"{name}: line {odd[0]} has the id {odd[1]!r}, and all ids are numbers: this "
+            "looks like a table of measurements, which lists no links. Pass "
+            'ends=("...", "...") if these are ids.'
         )
 
 
@@ -491,14 +492,14 @@ def _refuse_id(node: Any, place: str) -> None:
         raise DataError(f"{place} has no id, but {node!r}: drop it, or give it one.")
     if isinstance(node, float) and abs(node) >= EXACT:
         raise DataError(
-            f"{place} has the id {node!r}, a float64, which holds only some of the whole numbers "
-            "beyond 2^53: read the column of ids as integers or as text."
+            f"{place} has the id {node!r}, a float64, which cannot hold every whole number beyond "
+            "2^53: read the column of ids as integers or as text."
         )
     try:
         hash(node)
     except TypeError:
         raise DataTypeError(
-            f"{place} has a {type(node).__name__} for an id; a number or text is wanted."
+            f"{place} has a {type(node).__name__} for an id; it must be a number or text."
         ) from None
 
 

@@ -135,8 +135,8 @@ def read_adjacency(
     if matrix is None:
         raise DataError(
             f"{name}: is no square table of numbers: it has {len(first)} columns and "
-            f"{len(rows)} lines below the first. Names stand in the first line and the first "
-            "column, the same on both sides. Links in lines are read by io.read_edge_list."
+            f"{len(rows)} lines below the first. Names are in the first line and the first column, "
+            "the same in both. Links in lines are read by io.read_edge_list."
         )
     return graph_of(matrix, choices, name)
 

@@ -198,13 +198,13 @@ def write_edge_list(edges: PathLike, nodes: PathLike, graph: Any) -> tuple[Path,
     if one.unknown is not None:
         warn(
             f"{paths[0]}: {one.n_unknown} unknown dyads are rows without a weight, which other "
-            "programs may take for links: leave these rows out there."
+            "programs may read as links: leave these rows out there."
         )
     cells = [_as_cells(attribute) for attribute in _attributes(one)]
     if changed := _changed(cells, _attributes(one), in_order=False):
         warn(
-            f"{paths[1]}: tables say no types, and {', '.join(map(repr, changed))} will be left "
-            "out or taken for numbers where nobody says more: read it with attributes=[...] and "
+            f"{paths[1]}: tables do not hold types, and {', '.join(map(repr, changed))} will be "
+            "left out or read as numbers by default: read it with attributes=[...] and "
             "categorical=[...], or write GraphML or an .npz."
         )
     for path, table in zip(paths, (_edge_rows(one), _node_rows(one)), strict=True):
@@ -285,7 +285,7 @@ def _one(graph: Any) -> Graph:
 
     checked = as_graphs(graph, directed=True, with_features=False)
     if len(checked) != 1:
-        raise DataError(f"one graph is wanted; got {len(checked)}. Give each by itself.")
+        raise DataError(f"expected one graph; got {len(checked)}. Give each by itself.")
     say_left_out(checked)
     return checked[0]
 

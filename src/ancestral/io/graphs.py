@@ -152,8 +152,8 @@ def _refuse_choosing(name: str, attributes: Sequence[str] | None, categorical: C
     if attributes is not None or len(categorical):
         word = "categorical" if attributes is None else "attributes"
         raise DataError(
-            f"{name}: {word}= chooses among named attributes of nodes, and here are "
-            "none: features are the array of that name."
+            f"{name}: {word}= chooses among named attributes of nodes, and this file has none: "
+            "features are the array of that name."
         )
 
 
@@ -303,8 +303,8 @@ def _pairs_of(value: Any, name: str) -> list[tuple[Any, Any]]:
         value = [value]
     if not isinstance(value, list | tuple):
         raise DataError(
-            f"{name}: holds a {type(value).__name__}; a list of tuples (features, adjacency) "
-            "is wanted."
+            f"{name}: holds a {type(value).__name__}; a list of tuples (features, adjacency) is "
+            "wanted."
         )
     if not value:
         raise DataError(f"{name}: holds no graphs.")

@@ -269,8 +269,8 @@ def _of_cells(
         ]
     if not header:
         raise DataError(
-            f"{name}: its first line holds numbers, and text stands below: give every column a "
-            "name, in a first line."
+            f"{name}: its first line holds numbers, and text is below: give every column a name, "
+            "in a first line."
         )
     if counts_rows(names, columns[0].plain(), name, gaps=bool(rejects and rejects.rows)):
         names, columns = names[1:], columns[1:]

@@ -123,7 +123,8 @@ def place_of_target(target: str | None, names: list[str], path: PathLike) -> int
     listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     example = names[named[0] if named else -1]
     raise DataError(
-        f"{shown(path)}: which column is the target is not clear: it has {listed}. Say which one "
+        f"{shown(path)}: it is not clear which column is the target: it has {listed}. Say which "
+        "one "
         f"in Python with target={example!r}, on the command line with --target {example}; or call "
         "it y in the file."
     )

@@ -64,7 +64,7 @@ def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = No
     elif path.suffix == ".csv":
         buffer.write(_as_csv(array, names).encode())
     else:
-        raise SaveError(f"{path}: end the name in .npy, .npz or .csv to say which is wanted.")
+        raise SaveError(f"{path}: end the name in .npy, .npz or .csv to choose the format.")
     write_atomically(path, buffer.getvalue())
     return path
 
@@ -104,7 +104,7 @@ def write_table(path: PathLike, table: Any, names: Sequence[str] | None = None) 
     if path.suffix not in TABLE_ENDINGS:
         raise SaveError(
             f"{shown(path)}: end the name in {', '.join(TABLE_ENDINGS[:-1])} or "
-            f"{TABLE_ENDINGS[-1]} to say which is wanted."
+            f"{TABLE_ENDINGS[-1]} to choose the format."
         )
     if path.suffix in (".npy", ".npz"):
         return write_array(path, as_levels(opened(table, "table"), "table"))

@@ -153,7 +153,7 @@ def unlike_measures(models: Mapping[str, Any]) -> str | None:
         elif faces[other] != faces[first]:
             return (
                 f"{first} gives {MEASURES[faces[first]]}, {other} gives {MEASURES[faces[other]]}: "
-                "their sizes have nothing to do with one another, and are not compared."
+                "these are not on the same scale and cannot be compared."
             )
     return None
 
@@ -209,7 +209,7 @@ def _unlike_columns(
         label = j if columns is None else repr(str(columns[j]))
         return (
             f"of column {label} {first}, {second}: these are densities with respect to different "
-            "measures, and their sizes are not compared. Leave that column out of both, or compare "
+            "measures, which cannot be compared. Leave that column out of both, or compare "
             "models that see the same in it: LatentTree fitted to the same rows does, with any "
             "n_states (one state is a model of independent columns)."
         )

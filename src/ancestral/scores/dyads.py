@@ -52,7 +52,7 @@ def hidden_dyads(model: Any, graph: Any, hidden: Any) -> Any:
     3
     """
     if not isinstance(model, PredictsEdges):
-        raise ModelError(f"a graph model is wanted; {type(model).__name__} has no dyads.")
+        raise ModelError(f"model must be a graph model; {type(model).__name__} has no dyads.")
     model._check_fitted()  # type: ignore[attr-defined]
     one = model._one_graph(graph)
     if isinstance(hidden, Graph):
@@ -64,7 +64,9 @@ def hidden_dyads(model: Any, graph: Any, hidden: Any) -> Any:
     else:
         i, j = one.ends_of_dyads(hidden)
     if not len(i):
-        raise DataError("no dyad is hidden: name some, or give the graph in which they are NaN.")
+        raise DataError(
+            "no dyad is hidden: name some dyads, or give the graph in which they are NaN."
+        )
     linked = states(one, i, j)
     if np.isnan(linked).any():
         k = int(np.argmax(np.isnan(linked)))

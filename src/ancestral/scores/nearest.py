@@ -75,7 +75,7 @@ class NearestRows(Printed):
         if gap > 0:
             return (
                 f"Synthetic rows lie nearer to training rows than held-out rows do ({numbers}): "
-                "look at the nearest ones before you give them away."
+                "look at the nearest ones before you publish them."
             )
         return f"Synthetic rows lie farther from training rows than held-out rows do ({numbers})."
 

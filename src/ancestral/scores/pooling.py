@@ -169,8 +169,8 @@ def pool(
     if (S <= 0).any():
         k, j = (int(i) for i in np.argwhere(S <= 0)[0])
         raise DataError(
-            f"standard_errors holds {S[k, j]:g} for table {k}, estimate {j}: above zero is wanted. "
-            "An estimate without an error of its own is not pooled by these rules."
+            f"standard_errors holds {S[k, j]:g} for table {k}, estimate {j}: it must be above "
+            "zero. An estimate without its own standard error cannot be pooled by these rules."
         )
     nu_0 = np.inf if residual_df is None else _positive(residual_df)
     return _pooled(Q, S, names or [str(j) for j in range(Q.shape[1])], nu_0, check_level(level))

@@ -62,7 +62,7 @@ class Identity:
         if (place, status.st_size, status.st_mtime_ns) == (self.place, self.n_bytes, self.written):
             return None
         if place == self.place:
-            return "was changed while it was read. Call again when nothing writes to it."
+            return "was changed while it was read. Call again when no program writes to it."
         if status.st_size != self.n_bytes or _digest(file) != self.digest:
             return (
                 f"is another file, on {platform.node() or 'this machine'}, than the one that was "
@@ -161,11 +161,11 @@ def refuse_no_rows(name: str, header: Header, offset: int, size: int) -> None:
     if len(shape) not in (1, 2) or fortran:
         mend = "numpy.ascontiguousarray(X)" if fortran else "one row of numbers per sample"
         raise FormatError(
-            f"{name}: holds shape {shape}, {dtype}{', Fortran order' * fortran}; rows of a "
-            f"1-D or 2-D, C-ordered array of numbers are wanted. Save {mend}."
+            f"{name}: holds shape {shape}, {dtype}{', Fortran order' * fortran}; it must hold a "
+            f"1-D or 2-D, C-ordered array of numbers. Save {mend}."
         )
     if 0 in shape[1:]:
-        raise FormatError(f"{name}: holds shape {shape}: rows without columns are no data.")
+        raise FormatError(f"{name}: holds shape {shape}: the rows have no columns.")
     promised = offset + math.prod(shape) * dtype.itemsize
     if size < promised:
         raise FormatError(

@@ -315,7 +315,9 @@ def imputed(
     if n_draws is not None:
         n_draws = check_integer(n_draws, "n_draws", minimum=1)
     if "return_std" in options:
-        raise ModelError("return_std has no use here: one table is written. Leave it out.")
+        raise ModelError(
+            "return_std has no effect here, because one table is written. Leave it out."
+        )
     _refuse_unfitted(model)
     if "random_state" in options:  # one generator for all parts
         options["random_state"] = as_generator(options["random_state"])
@@ -425,8 +427,8 @@ def drawn(
     refuse_class(model)
     if not isinstance(model, Density | ConditionalDensity):
         raise ModelError(
-            f"{type(model).__name__} draws graphs, which are no rows of a table: call its own "
-            "sample, and ancestral.io.write_graphs."
+            f"{type(model).__name__} draws graphs, not rows of a table: call its method sample, "
+            "and ancestral.io.write_graphs."
         )
     _refuse_unfitted(model)
     n_samples = check_integer(n_samples, "n_samples", minimum=0)
@@ -434,7 +436,7 @@ def drawn(
     show = _shown(model, "drawn", verbose)
     if isinstance(model, Density):
         if inputs is not None:
-            raise ModelError(f"inputs= has no use with {type(model).__name__}: leave it out.")
+            raise ModelError(f"inputs= has no effect with {type(model).__name__}: leave it out.")
         return _blocks(_as_written(model), n_samples, show, options)
     if inputs is None:
         raise ModelError(f"{type(model).__name__} draws y given X: pass inputs=X.")
@@ -452,7 +454,7 @@ def draws_of_target(model: Any, found: Any, n_samples: int) -> tuple[Any, list[s
     if n_samples == 1:
         return found, target_names(model, None if found.ndim == 1 else found.shape[1])
     if found.ndim != 2:
-        raise ModelError("n_samples above 1 has no use with a model of several targets.")
+        raise ModelError("n_samples above 1 is not possible with a model of several targets.")
     (target,) = target_names(model)
     return found.T, [f"{target}_{k}" for k in range(1, n_samples + 1)]
 

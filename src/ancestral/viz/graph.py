@@ -235,7 +235,7 @@ def links_to_draw(graph: Graph, name: str = "") -> NDArray[np.bool_]:
     """Return the adjacency of a graph without its diagonal; refuse one too large for a drawing."""
     if graph.n_nodes > MOST_DRAWN:
         raise DataError(
-            f"{name}a drawing of {graph.n_nodes} nodes would show nothing; at most {MOST_DRAWN} "
+            f"{name}a drawing of {graph.n_nodes} nodes would show no detail; at most {MOST_DRAWN} "
             "are drawn. See degree_distribution, inner_product_histogram and fit_panel."
         )
     A = graph.to_dense().astype(bool)

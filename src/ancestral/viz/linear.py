@@ -158,7 +158,8 @@ def _mean_and_std(
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
         raise DataError(
             "the predicted mean and standard deviation must be finite and the latter above 0; "
-            f"the smallest standard deviation is {std.min():g}. A zero residual has no density."
+            f"the smallest standard deviation is {std.min():g}. With zero residuals there is no "
+            "density."
         )
     return mean, std
 

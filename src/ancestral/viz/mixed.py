@@ -238,7 +238,9 @@ def _chosen(model: Any, columns: Sequence[Any] | None) -> list[int]:
         for name in columns:
             if name not in names:
                 known = ", ".join(map(str, names[:20])) + (", ..." if len(names) > 20 else "")
-                raise DataError(f"columns names {name!r}, which the model has not; it has {known}.")
+                raise DataError(
+                    f"columns names {name!r}, which the model does not have; it has {known}."
+                )
         wanted = [names.index(name) for name in columns]
     if not 0 < len(wanted) <= MOST_PANELS:
         raise DataError(

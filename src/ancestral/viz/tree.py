@@ -196,8 +196,8 @@ def _heads(d: int, columns: list[str] | None, shape: tuple[int, int] | None) -> 
 def _check_labels(tree: _Tree, shape: Any, names: Sequence[str] | None) -> None:
     if tree.n > MOST_ROWS or tree.d > MOST_STEPS:
         raise DataError(
-            f"{tree.n} different rows of {tree.d} values are too many for this figure; "
-            f"the most are {MOST_ROWS} of {MOST_STEPS}. Pass the most probable ones."
+            f"{tree.n} different rows of {tree.d} values are too many for this figure; at most "
+            f"{MOST_ROWS} rows of {MOST_STEPS} values can be drawn. Pass the most probable ones."
         )
     if shape is not None and shape[0] * shape[1] != tree.d:
         raise DataError(f"shape {tuple(shape)} does not hold {tree.d} values.")

@@ -267,8 +267,9 @@ class ChainAutoregressive(FromParts, Sequential):
         seconds = check_number(self.cpu_seconds, "cpu_seconds", minimum=0.0, inclusive=False)
         if self.n_jobs not in (None, 1):
             raise ModelError(
-                f"cpu_seconds={seconds:g} is counted in this process, but n_jobs={self.n_jobs} "
-                "works in others. Leave out one of the two."
+                f"cpu_seconds={seconds:g} counts the seconds of this process, but "
+                f"n_jobs={self.n_jobs} "
+                "works in other processes. Leave out one of the two."
             )
         return Budget(seconds)
 

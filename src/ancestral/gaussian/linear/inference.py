@@ -486,14 +486,14 @@ class LineInference(Line):
         if cov_type == "nonrobust":
             if not all(given is None for given in (X, y, groups, sample_weight)):
                 raise ModelError(
-                    "X, y, sample_weight and groups have no effect beside standard errors of one "
+                    "X, y, sample_weight and groups have no effect with standard errors of one "
                     'noise variance: pass cov_type="HC3" or another robust one too, or none of '
-                    "them. Another level is level=."
+                    "them. To change the level, pass level=."
                 )
             return Summary(table_of_line(self, level, robust, None))
         if X is None or y is None:
             raise ModelError(
-                f"cov_type={cov_type!r} looks at the residuals: pass the rows of the fit too, "
+                f"cov_type={cov_type!r} needs the residuals: pass the rows of the fit too, "
                 "summary(X, y, cov_type=...)."
             )
         found = self._robust(X, y, sample_weight, cov_type, groups)

@@ -302,9 +302,9 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         self._refuse_undetermined(found, statistics)
         if found.lost > LOST and not found.is_exact.any():
             warn(
-                "sums of statistics leave about "
+                "sums of statistics keep about "
                 f"{max(0, int(-np.log10(found.lost)))} digits of some coefficients (condition "
-                f"number {found.condition:.1e}). Give all rows to fit at once for every digit."
+                f"number {found.condition:.1e}). Give all rows to fit at once to get every digit."
             )
         self._set(found, statistics)
 
@@ -343,8 +343,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
             )
         elif fit.unbounded.any():
             why = (
-                "what is left is no more than the rounding of the data, so sigma^2 cannot be told "
-                "from 0"
+                "the residuals are as small as the rounding of the data, so sigma^2 cannot be "
+                "told from 0"
                 if fit.free
                 else "there are as many coefficients as rows, so sigma^2 and standard errors do "
                 "not exist"
@@ -356,7 +356,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         elif len(variances) > 1 and np.isinf(fit.log_determinant):
             warn(
                 f"the residuals of the {len(variances)} targets are linearly dependent: Sigma is "
-                "singular, so density, aic, bic and sample are refused; all else stands."
+                "singular, so density, aic, bic and sample are refused; all other results are "
+                "right."
             )
         self._take(fit, found.coef, found.intercept, found.rank)
         self.aliases_ = found.aliases
@@ -397,8 +398,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         more = ", ..." if len(dependent) > 8 else ""
         warn(
             f"exactly collinear with earlier columns{' and the intercept' * self.fit_intercept}: "
-            f"{names}{more}. Their coefficients are set to 0; the likelihood stands, and so do "
-            "predictions at rows that are collinear too."
+            f"{names}{more}. Their coefficients are set to 0; the likelihood does not change, nor "
+            "do predictions at rows that are collinear too."
         )
 
     def _column_name(self, j: int) -> str:

@@ -220,14 +220,13 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
                 best = self._climb(run, rows, Shares.of(some, alike, -np.inf))
                 if best is not None:
                     warn(
-                        f"too few rows differ for {n_models} models of {q} components, each of "
-                        "which would be left without noise: all models are the same. Pass "
-                        "n_models=1."
+                        f"too few different rows for {n_models} models of {q} components: a model "
+                        "would have no noise, so all models are the same. Pass n_models=1."
                     )
         if best is None:
             raise ModelError(
-                f"from each of {sum(map(len, starts))} starts a model closed in on rows that leave "
-                "it no noise, where the likelihood has no bound. Pass fewer models or components, "
+                f"from each of {sum(map(len, starts))} starts, a model fitted a few rows without "
+                "noise, and its likelihood has no bound. Pass fewer models or components, "
                 "or more rows."
             )
         best.warn_if_cut_short(max_iter)
@@ -432,7 +431,7 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
         if len(lost):
             raise DataError(
                 f"row {lost[0]} is so far from every model that all its densities are 0 in "
-                "float64. Look whether its units are those of the fit."
+                "float64. Check that its units are those of the fit."
             )
         return np.exp(joint - log_p[:, None])
 

@@ -443,8 +443,8 @@ class PPCA(LatentGaussian, FromStatistics):
         self._check_fitted()
         if self.n_missing_:
             raise ModelError(
-                "the model was fitted to missing values, where each d has its own fit. Choose d by "
-                'n_components="cv", which holds entries out.'
+                "the model was fitted to missing values, where each d needs its own fit. Choose d "
+                'by n_components="cv", which holds out entries.'
             )
         eigenvalues, U = self.eigenvalues_, self.components_
         if X is None:

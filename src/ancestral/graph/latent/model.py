@@ -508,7 +508,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     def _one_graph(self, graph: Any) -> Graph:
         found = self._networks_of(graph)
         if len(found) != 1:
-            raise DataError(f"one graph is wanted; got {len(found)}. Give each by itself.")
+            raise DataError(f"expected one graph; got {len(found)}. Give each by itself.")
         labels = getattr(self, "node_labels_", None)
         return found[0].replaced(node_names=None if labels is None else tuple(labels))
 
@@ -634,7 +634,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         if len(self.terms_):
             offset += self._terms_between(features, len(E))
         elif features is not None:
-            raise DataError("features are of no use to a model without terms: leave them out.")
+            raise DataError("a model without terms does not use features: leave them out.")
         if self.node_effects_ is not None:
             offset = offset + self.node_effects_
         return place_nodes(E, offset, self.positions_, penalty, self.node_effects_ is not None)
@@ -648,8 +648,8 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
             )
         if self.pair_features_:
             raise DataError(
-                f"the term 'pair:{next(iter(self.pair_features_))}' is of pairs, and new nodes "
-                "have none: fit without it to place new nodes."
+                f"the term 'pair:{next(iter(self.pair_features_))}' is a term of pairs, which new "
+                "nodes do not have: fit without it to place new nodes."
             )
         new = Graph(features, sparse.csr_array((n_new, n_new), dtype=np.int8))
         graph = stacked(self._nodes(), new)

@@ -85,7 +85,7 @@ class Nodes:
             )
         except TypeError:
             raise DataTypeError(
-                f"{what} holds {shown(values[0])}, and numbers or names of nodes are wanted."
+                f"{what} holds {shown(values[0])}: give numbers or names of nodes."
             ) from None
         if (found < 0).any():
             self._refuse(values, found < 0, what)
@@ -343,8 +343,8 @@ def _columns(chunk: Any, ends: tuple[str, str] | None) -> list[tuple[str, NDArra
         table = np.asarray(to_host(chunk))
         if table.ndim != 2 or table.shape[1] != 2:
             raise DataError(
-                f"links come as an array of shape {table.shape}: two columns are wanted, the ends "
-                "of each link."
+                f"links come as an array of shape {table.shape}: give two columns, the ends of "
+                "each link."
             )
         return [(f"column {k}", table[:, k]) for k in range(2)]
     chosen = ends or _ends_among(names)
