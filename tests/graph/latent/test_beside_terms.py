@@ -311,3 +311,5 @@ def test_terms_that_cannot_be_are_refused_by_name() -> None:
             Latent(2, terms=terms, l2=1.0).fit(graph)
     with pytest.raises(AncestralError, match="does not have"):
         Latent(2, terms=["match:house"], l2=1.0).fit(graph.to_dense())
+    with pytest.raises(ModelError, match=r"'sum:age' adds a number of each node, .* effects"):
+        Latent(2, terms=["sum:age"], node_effect=True).fit(graph)

@@ -317,6 +317,13 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         }
         if not parsed_terms:
             return None
+        summed = next((term.text for term in parsed_terms if term.kind == "sum"), None)
+        if summed is not None and self.node_effect and not self.l2:
+            raise ModelError(
+                f"the term {summed!r} adds a number of each node, and so do node effects: no data "
+                "tell them apart. Leave the term out, pass node_effect=False, or pass l2=1, which "
+                "holds the effects near 0."
+            )
         (terms,) = evaluations(parsed_terms, [graph])
         sums = dyad_sums(parsed_terms, [graph]).centred()
         refuse_dependent(sums, sums, self.terms_)
