@@ -18,6 +18,8 @@ CHAPTERS = HERE.parents[1] / "docs" / "models"
         "heteroscedastic_gaussian",
         "neural_gaussian",
         "inner_product_graph",
+        "dyadic_graph",
+        "latent_position_graph",
     ],
 )
 def test_steps_and_tests_go_together(name: str) -> None:
