@@ -17,6 +17,7 @@ CHAPTERS = HERE.parents[1] / "docs" / "models"
         "linear_gaussian",
         "heteroscedastic_gaussian",
         "neural_gaussian",
+        "latent_tree",
         "inner_product_graph",
         "dyadic_graph",
         "latent_position_graph",
