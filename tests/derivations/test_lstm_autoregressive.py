@@ -18,7 +18,6 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from ancestral import LSTMAutoregressive, datasets, scores
-from ancestral.autoregressive.smc import thin
 
 pytest.importorskip("torch")
 
@@ -340,31 +339,3 @@ def test_step_11_the_most_probable_rows() -> None:
         np.testing.assert_array_equal(rows, EVERY[order[:k]])
         np.testing.assert_allclose(found, log_p[order[:k]], rtol=1e-12)
         assert rest == pytest.approx(p[order[k:]].sum(), rel=1e-10)
-
-
-def test_step_12_an_estimate_without_bias() -> None:
-    promise = np.log([0.4, 0.05, 0.2, 0.1, 3.0, 0.02, 0.3, 0.15])
-    n, times = 3, 20_000
-    c = sum(sorted(np.exp(promise))[:7]) / 2  # the largest is kept, and two of the others
-    odds = np.minimum(np.exp(promise) / c, 1)
-    assert odds.sum() == pytest.approx(n)
-    owner = np.repeat(np.arange(times), 8)
-    kept, log_odds = thin(np.tile(promise, times), owner, n, np.random.default_rng(0))
-    np.testing.assert_allclose(np.exp(log_odds), odds[kept % 8], rtol=1e-12)
-    share = np.bincount(kept % 8, minlength=8) / times
-    assert (np.abs(share - odds) <= 5 * np.sqrt(odds * (1 - odds) / times) + 1e-12).all()
-    # Two hundred estimates of one probability, each from 16 prefixes held at once of 512.
-    model = LSTMAutoregressive(3, 1, max_steps=0, random_state=0)
-    with pytest.warns(UserWarning, match="untrained"):
-        model.fit(np.eye(10, dtype=int))
-    rng = np.random.default_rng(3)
-    for name, value in model.weights_.items():
-        model.weights_[name] = 2 * rng.normal(size=value.shape)
-    known = np.full((200, 10), np.nan)
-    known[:, 9] = 1
-    log_p, errors = model.log_evidence(known, n_particles=16, random_state=0)
-    p, exact = np.exp(log_p), np.exp(model.log_density(known[:1])[0])
-    assert (errors > 0).all()
-    assert abs(p.mean() - exact) < 4 * p.std() / math.sqrt(len(p))
-    W, pi = sp.symbols("W pi", positive=True)
-    assert pi * (W / pi) + (1 - pi) * 0 == W
