@@ -17,6 +17,8 @@ CHAPTERS = HERE.parents[1] / "docs" / "models"
         "linear_gaussian",
         "heteroscedastic_gaussian",
         "neural_gaussian",
+        "tabular_autoregressive",
+        "lstm_autoregressive",
         "chain_autoregressive",
         "order_mixture",
     ],
