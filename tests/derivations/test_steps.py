@@ -21,6 +21,7 @@ CHAPTERS = HERE.parents[1] / "docs" / "models"
         "lstm_autoregressive",
         "chain_autoregressive",
         "order_mixture",
+        "latent_tree",
     ],
 )
 def test_steps_and_tests_go_together(name: str) -> None:
