@@ -22,6 +22,7 @@ CHAPTERS = HERE.parents[1] / "docs" / "models"
         "chain_autoregressive",
         "order_mixture",
         "latent_tree",
+        "inner_product_graph",
     ],
 )
 def test_steps_and_tests_go_together(name: str) -> None:
