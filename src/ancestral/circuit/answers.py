@@ -486,7 +486,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         Notes
         -----
         The problem is hard in general, because the hidden states are summed out. A branch-and-bound
-        search looks at 400 partial completions at most. If it proves that the completion is the
+        search looks at 300 partial completions at most. If it proves that the completion is the
         best one, the two numbers are equal.
 
         Examples

@@ -140,8 +140,8 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
 
     Notes
     -----
-    Each pair i < j counts once. Up to about ten thousand pairs, all inner products are kept. With
-    more pairs, one pass over them, at a few nanoseconds each, puts the inner products on a grid;
+    Each pair i < j counts once. Up to about 30,000 pairs, all inner products are kept. With more
+    pairs, one pass over them, at a few nanoseconds each, puts the inner products on a grid;
     the likelihood at any (a, b) then costs some microseconds. In large graphs (more than about
     4,000 nodes with one feature, 5,000 with two, 40,000 with three) a pass over the nodes is
     enough, for the (a, b) in question. Draws of graphs are exact, and their cost is proportional to
