@@ -107,7 +107,8 @@ def refuse_other_graphs(model: Any, graphs: Any, plain: Any, objective: Any, the
         raise DataError(
             f"these graphs, of {plain.n_pairs} pairs and log-likelihood {value:.6g}, are not "
             f"those of the fit, of {model.n_pairs_} pairs and {model.log_likelihood_:.6g}: its "
-            "errors and intervals are about its own graphs. Give those, or fit these first."
+            "standard errors and intervals are those of its own graphs. Give those, or fit the "
+            "model to these first."
         )
 
 

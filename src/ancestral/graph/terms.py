@@ -189,9 +189,9 @@ class Nodes:
         node = int(np.argmax(gaps))
         names = self.graph.node_names
         called = f"node {node}" if names is None else f"node {names[node]!r}"
-        more = f" and of {int(gaps.sum()) - 1} more" if gaps.sum() > 1 else ""
+        more = f" and {int(gaps.sum()) - 1} more" if gaps.sum() > 1 else ""
         raise DataError(
-            f"the term {text!r} needs {attribute.name!r} of every node, which is missing of "
+            f"the term {text!r} needs {attribute.name!r} of every node, which is missing for "
             f"{called}{more} in graph {self.index}. Leave these nodes out, fill the values in, or "
             "leave the term out."
         )
