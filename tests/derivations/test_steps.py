@@ -23,6 +23,8 @@ CHAPTERS = HERE.parents[1] / "docs" / "models"
         "order_mixture",
         "latent_tree",
         "inner_product_graph",
+        "dyadic_graph",
+        "latent_position_graph",
     ],
 )
 def test_steps_and_tests_go_together(name: str) -> None:
