@@ -234,7 +234,7 @@ def module_page(ref: Reference, name: str) -> Iterator[str]:
     module = importlib.import_module(f"ancestral.{name}")
     yield from title(f"ancestral.{name}")
     yield from [f".. module:: {module.__name__}", "", summary_of(module.__doc__), ""]
-    yield from see(GUIDES.get(name, ()), "A guide with examples")
+    yield from see(GUIDES.get(name, ()), "Pages with examples")
     here = {n: value for n, (where, value) in ref.others.items() if where == module.__name__}
     yield from table(
         [(ref.place(n).link(n), in_words(summary_of(value.__doc__))) for n, value in here.items()]
@@ -249,7 +249,7 @@ def plain_page(ref: Reference, name: str) -> Iterator[str]:
     """Yield the lines of the page of one class or function."""
     module, value = ref.others[name]
     yield from title(name)
-    yield from see(GUIDES.get(name, ()), "A guide with examples")
+    yield from see(GUIDES.get(name, ()), "Pages with examples")
     yield from described(f"{module}.{name}", value)
     yield from in_gallery(f"{module}.{name}")
 
@@ -363,6 +363,7 @@ def without_index(app: Any, what: str, name: str, obj: Any, options: Any, lines:
 OF_ENTRIES = {"Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns", "See Also"}
 FITTED = re.compile(r"(?<![\w./])(\w*[a-z]_)(?!\w)")
 ESCAPED = r"\_"
+DOTTED = re.compile(r"(?<!`)`(\.[^`]+)`(?!`)")  # endings of files, whose point a link would drop
 
 
 def as_written(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -393,7 +394,7 @@ def as_written(app: Any, what: str, name: str, obj: Any, options: Any, lines: li
             for mark in ("|", "**"):
                 parts[::2] = [part.replace(mark, "\\" + "\\".join(mark)) for part in parts[::2]]
             parts[::2] = [FITTED.sub(r"\ ``\1``\ ", part) for part in parts[::2]]
-            line = "`".join(parts)
+            line = DOTTED.sub(r"``\1``", "`".join(parts))
         done.append(line)
         above = line or above
     lines[:] = done

@@ -185,8 +185,8 @@ def _wrong_row(row: NDArray[np.float64], total: float) -> str:
     if odd.any():
         level = int(np.argmax(odd))
         return (
-            f"level {level} of the row [{shown}] is {row[level]:g}; a reachable prefix needs "
-            "probabilities. Correct the row, or make its prefix impossible."
+            f"level {level} of the row [{shown}] is {row[level]:g}; a prefix that can be reached "
+            "needs probabilities. Mend the row, or make its prefix impossible."
         )
     mend = "Divide it by its sum." if total else "Mend the row, or make its prefix impossible."
     return f"the row [{shown}] sums to {total:.9g}, and probabilities sum to 1. {mend}"
