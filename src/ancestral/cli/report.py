@@ -53,8 +53,8 @@ def command(
     can move the fitted models by hand. The command takes one to two minutes.
 
     DIR is the folder of your files: any of image_cpts.pkl.gz (tables), eigenfaces.npy (images),
-    classroom_graphs.pkl (graphs) and a .csv with a target column (for --full). Built-in data replace
-    what it lacks. Without DIR, all data are built in.
+    classroom_graphs.pkl (graphs) and a .csv with a target column (for --full). Built-in data
+    replace what it lacks. Without DIR, all data are built in.
 
     \b
     Examples:

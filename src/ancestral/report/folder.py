@@ -121,8 +121,8 @@ def check_folder(out: PathLike, *, kind: str) -> None:
             )
         if any(out.iterdir()) and _marked(out, kind) is None:
             raise SaveError(
-                f"{name}: is not empty, and is not an earlier {kind} (it has no {MANIFEST} of one). "
-                "Nothing was changed. Name another folder, or empty this one."
+                f"{name}: is not empty, and is not an earlier {kind} (it has no {MANIFEST} of "
+                "one). Nothing was changed. Name another folder, or empty this one."
             )
     except OSError as error:
         raise SaveError(f"{name}: cannot be written ({error.strerror}).") from None

@@ -196,7 +196,8 @@ def _write_graphs(source: Any, folder: Path) -> str | None:
     graphs = source.data
     width = graphs[0].features.shape[1]
     if width != WIDTH:
-        return f"it colours nodes by {WIDTH} features, and these nodes have {counted(width, 'feature')}"
+        found = counted(width, "feature")
+        return f"it colours nodes by {WIDTH} features, and these nodes have {found}"
     pairs = [(np.asarray(g.features, float), np.asarray(g.adjacency, float)) for g in graphs]
     if any(np.isnan(adjacency).any() for _, adjacency in pairs):
         return "it needs to know every pair of nodes, and some pairs of these graphs are unknown"
