@@ -242,7 +242,7 @@ class Compare {
     const y = inner.top - 8 * unit; // above the bars, not on them
     const up = { class: "first", x: inner.left, y };
     const down = { class: "second", x: inner.right, y, "text-anchor": "end" };
-    return [svg("text", up, "↑ likelier under First"), svg("text", down, "↓ likelier under Second")];
+    return [svg("text", up, "↑ First is better"), svg("text", down, "↓ Second is better")];
   }
 
   // ---- the controls --------------------------------------------------------------------------------
