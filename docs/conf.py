@@ -103,7 +103,8 @@ numpydoc_xref_param_type = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "ancestral"
-html_static_path = ["_static"]
+# The font of formulas is the one of the web report.
+html_static_path = ["_static", "../src/ancestral/report/fonts/TeXGyreTermesMath-Regular.woff2"]
 html_css_files = ["site.css"]
 html_context = {"default_mode": "auto"}
 html_show_sourcelink = False

@@ -36,7 +36,6 @@ NOT_RUN = {
     "docs/course/teachers.md": 2,  # a script of the repository, a server
     "docs/models/autoregression.md": 2,  # hours of training, users' files
     "docs/models/speed.md": 1,  # an hour of timing
-    "docs/models/latent_tree.md": 1,  # four tables of others
     "docs/models/studio.md": 1,  # a server
     "docs/start/index.md": 1,  # pip
     "docs/start/report.md": 4,  # minutes, make, apt

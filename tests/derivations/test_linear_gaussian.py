@@ -43,7 +43,17 @@ def with_ones(X: Float) -> Float:
     return np.column_stack([np.ones(len(X)), X])
 
 
-def test_step_1_one_w_is_best_for_every_variance(rows: tuple[Float, Float, Float]) -> None:
+def test_step_1_the_log_likelihood(rows: tuple[Float, Float, Float]) -> None:
+    X, y, _ = rows
+    w = np.array([0.5, -1.0, 0.0, 2.0])
+    means = with_ones(X) @ w
+    pairs = stats.norm.logpdf(y, means, np.sqrt(1.7)).sum()
+    assert pairs == pytest.approx(
+        -20 * np.log(2 * np.pi * 1.7) - ((y - means) ** 2).sum() / (2 * 1.7), rel=1e-13
+    )
+
+
+def test_step_2_one_w_is_best_for_every_variance(rows: tuple[Float, Float, Float]) -> None:
     w = sp.Matrix(sp.symbols("w0:3"))
     gradient = sp.Matrix([squares(w)]).jacobian(w).T
     assert sp.expand(gradient + 2 * A.T * (Y - A * w)) == sp.zeros(3, 1)
@@ -60,7 +70,7 @@ def test_step_1_one_w_is_best_for_every_variance(rows: tuple[Float, Float, Float
     np.testing.assert_allclose([model.intercept_, *model.coef_], found, rtol=1e-10)
 
 
-def test_step_2_the_variance_is_the_maximum(rows: tuple[Float, Float, Float]) -> None:
+def test_step_3_the_variance_is_the_maximum(rows: tuple[Float, Float, Float]) -> None:
     likelihood = -n / 2 * sp.log(2 * sp.pi * s) - S / (2 * s)
     assert sp.simplify(sp.diff(likelihood, s) - n / (2 * s**2) * (S / n - s)) == 0
     # Without residuals there is no maximum.
@@ -70,7 +80,7 @@ def test_step_2_the_variance_is_the_maximum(rows: tuple[Float, Float, Float]) ->
     assert model.noise_variance_ == pytest.approx(((y - model.predict(X)) ** 2).mean(), rel=1e-12)
 
 
-def test_step_3_the_height_of_the_maximum(rows: tuple[Float, Float, Float]) -> None:
+def test_step_4_the_height_of_the_maximum(rows: tuple[Float, Float, Float]) -> None:
     likelihood = -n / 2 * sp.log(2 * sp.pi * s) - S / (2 * s)
     height = -n / 2 * (sp.log(2 * sp.pi * S / n) + 1)
     assert sp.simplify(likelihood.subs(s, S / n) - height) == 0
@@ -83,7 +93,7 @@ def test_step_3_the_height_of_the_maximum(rows: tuple[Float, Float, Float]) -> N
     assert model.bic(X, y) == pytest.approx(-2 * value + np.log(40) * 5)
 
 
-def test_step_4_centring_takes_the_intercept_out() -> None:
+def test_step_5_centring_takes_the_intercept_out() -> None:
     X = A[:, 1:]
     means = sp.ones(1, 6) * X / 6
     centred = X - sp.ones(6, 1) * means
@@ -92,7 +102,7 @@ def test_step_4_centring_takes_the_intercept_out() -> None:
     assert sp.Matrix([mean - (means * w)[0], *w]) == BEST
 
 
-def test_step_5_a_triangle_holds_all(rows: tuple[Float, Float, Float]) -> None:
+def test_step_6_a_triangle_holds_all(rows: tuple[Float, Float, Float]) -> None:
     a, b, d, p, q, e, u, v = sp.symbols("a b d p q e u v")
     root = sp.Matrix([[a, b, p], [0, d, q], [0, 0, e]])
     scatter, w = root.T * root, sp.Matrix([u, v, -1])
@@ -115,7 +125,7 @@ def test_step_5_a_triangle_holds_all(rows: tuple[Float, Float, Float]) -> None:
     np.testing.assert_allclose(chunks.coef_, model.coef_, rtol=1e-10)
 
 
-def test_step_6_the_errors_of_the_coefficients(rows: tuple[Float, Float, Float]) -> None:
+def test_step_7_the_errors_of_the_coefficients(rows: tuple[Float, Float, Float]) -> None:
     left = sp.eye(6) - HAT
     assert left * left == left
     assert sp.trace(left) == 6 - 3
@@ -131,7 +141,7 @@ def test_step_6_the_errors_of_the_coefficients(rows: tuple[Float, Float, Float])
     np.testing.assert_allclose(model.standard_errors_, errors, rtol=1e-10)
 
 
-def test_step_7_intervals(rows: tuple[Float, Float, Float]) -> None:
+def test_step_8_intervals(rows: tuple[Float, Float, Float]) -> None:
     X, y, _ = rows
     model = LinearGaussian().fit(X, y)
     x = with_ones(X[:5] + 1.0)
@@ -145,7 +155,7 @@ def test_step_7_intervals(rows: tuple[Float, Float, Float]) -> None:
         np.testing.assert_allclose((high + low) / 2, model.predict(X[:5] + 1.0), rtol=1e-10)
 
 
-def test_step_8_weights(rows: tuple[Float, Float, Float]) -> None:
+def test_step_9_weights(rows: tuple[Float, Float, Float]) -> None:
     X, y, weights = rows
     model = LinearGaussian().fit(X, y, sample_weight=weights)
     root = np.sqrt(weights)
@@ -165,7 +175,7 @@ def test_step_8_weights(rows: tuple[Float, Float, Float]) -> None:
     assert twice.log_likelihood_ == pytest.approx(model.log_likelihood_, rel=1e-12)
 
 
-def test_step_9_several_targets(rows: tuple[Float, Float, Float]) -> None:
+def test_step_10_several_targets(rows: tuple[Float, Float, Float]) -> None:
     targets = sp.Matrix.hstack(Y, sp.Matrix([2, 0, 1, 1, -3, 5]))
     best = GRAM.inv() * A.T * targets
     other = best + sp.Matrix([[1, 0], [2, -1], [0, sp.Rational(1, 3)]])
@@ -201,7 +211,7 @@ def test_step_9_several_targets(rows: tuple[Float, Float, Float]) -> None:
         assert value == pytest.approx(lost, rel=1e-8, abs=1e-8)
 
 
-def test_step_10_errors_without_equal_variances(rows: tuple[Float, Float, Float]) -> None:
+def test_step_11_errors_without_equal_variances(rows: tuple[Float, Float, Float]) -> None:
     residual = Y - A * BEST
     for i in range(6):
         rest = [k for k in range(6) if k != i]

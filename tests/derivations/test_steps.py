@@ -11,7 +11,16 @@ HERE = Path(__file__).resolve().parent
 CHAPTERS = HERE.parents[1] / "docs" / "models"
 
 
-@pytest.mark.parametrize("name", ["linear_gaussian", "heteroscedastic_gaussian", "neural_gaussian"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "linear_gaussian",
+        "heteroscedastic_gaussian",
+        "neural_gaussian",
+        "latent_tree",
+        "inner_product_graph",
+    ],
+)
 def test_steps_and_tests_go_together(name: str) -> None:
     page = (CHAPTERS / f"{name}.md").read_text("utf-8")
     tests = (HERE / f"test_{name}.py").read_text("utf-8")

@@ -480,7 +480,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         Notes
         -----
         With hidden states summed out the problem is hard in general. A branch-and-bound search
-        looks into 400 partial completions at most; where that proves the completion to be the best,
+        looks into 300 partial completions at most; where that proves the completion to be the best,
         the two numbers are equal.
 
         Examples

@@ -10,7 +10,8 @@ that no product over many columns vanishes. States stand on the first axis and r
 each line above is then one matrix product, or runs along memory. The leaves are those of
 `leaves.py`, stacked: codes of levels or atoms with their tables one above the other, and normals on
 the columns' scales. What is maximised is the log-likelihood plus the logarithm of the prior:
-Dirichlet on the transitions and tables, inverse-gamma on the variances.
+Dirichlet on the transitions and tables, inverse-gamma on the variances, and of counts rows of the
+column's mean.
 """
 
 from __future__ import annotations
@@ -370,16 +371,17 @@ class TreeEM(FromPasses):
         squares = np.maximum(second - n * means**2, 0)
         variances = (squares + priors.strength * priors.variance) / (n + priors.strength)
         spreads = np.maximum(np.sqrt(variances), self.floors(means)).astype(kind)
-        prior = Prior(np.empty(0), priors.emissions)
+        plain = CountsLeaf(np.ones(k), np.ones(k))
         counts = tuple(
-            CountsLeaf(np.ones(k), np.ones(k)).updated(
-                sums, replace(prior, marginal=np.array([mean]))
-            )
-            for sums, mean in zip(statistics.counts, self.mean_counts)
+            plain.updated(sums, one) for sums, one in zip(statistics.counts, self._count_priors())
         )
         return Parameters(
             (root / root.sum()).astype(kind), transitions, tables, means, spreads, counts
         )
+
+    def _count_priors(self) -> list[Prior]:
+        """Return what is added to the sums of each column of counts."""
+        return [Prior(np.array([mean]), self.priors.emissions) for mean in self.mean_counts]
 
     def floors(self, means: NDArray[Any]) -> NDArray[np.float64]:
         """Return the least spread of states of these means."""
@@ -415,6 +417,8 @@ class TreeEM(FromPasses):
         total -= (
             priors.strength / 2 * float((np.log(variances) + priors.variance / variances).sum())
         )
+        for leaf, prior in zip(parameters.counts, self._count_priors(), strict=True):
+            total += leaf.log_prior(prior)
         return total
 
 

@@ -138,10 +138,10 @@ def _range(column: Column, ends: tuple[Any, ...]) -> Allowed:
             "end None; a set of values is a set, {...}."
         )
     if column.has_levels and column.of != "number":
-        some = set(column.levels[:2].tolist())
+        some = ", ".join(map(repr, column.levels[:2].tolist()))  # a set has no order
         raise DataTypeError(
             f"given holds the range {shown(ends)} for column {column.name!r}, whose levels are no "
-            f"numbers: give a set of levels, as in {some}."
+            f"numbers: give a set of levels, as in {{{some}}}."
         )
     if any(isinstance(end, Iterable) and not isinstance(end, str) for end in ends):
         raise DataTypeError(

@@ -255,13 +255,28 @@ class CountsLeaf(Leaf):
         return np.stack(sums, axis=1)
 
     def updated(self, statistics: Floats, prior: Prior) -> CountsLeaf:
-        x = np.maximum(prior.marginal[:1], 0.5)  # rows of the column's mean: no state is empty
-        own = np.stack([np.ones(self.n_states), np.full(self.n_states, x[0]), self._number(x)[0]])
-        n, total, number = (statistics + max(prior.pseudo_count, 1e-3) * own.T).T
+        n, total, number = (statistics + self._added(prior)).T
         ratio = np.maximum(total / np.maximum(number, 1e-300), 1.0)  # mean of a logarithmic number
         rate = _log_series(ratio)  # -log(1 - q)
         size = np.where(rate > 0, number / n / np.maximum(rate, 1e-300), POISSON)
         return CountsLeaf(total / n, np.clip(size, 1e-3, POISSON))
+
+    @staticmethod
+    def _added(prior: Prior) -> Floats:
+        """Return the sums that are added to each state, (3,): rows of the column's mean.
+
+        By them no state is empty. Their E[N | x] is that of the size 1.
+        """
+        x = np.maximum(prior.marginal[0], 0.5)
+        own = np.array([1.0, x, special.psi(x + 1) - special.psi(1.0)])
+        return np.asarray(max(prior.pseudo_count, 1e-3) * own)
+
+    def log_prior(self, prior: Prior) -> float:
+        """Return the logarithm of the prior that the added sums stand for, up to a constant."""
+        n, total, number = self._added(prior)
+        m, r = self.mean, self.size
+        found = number * np.log(r) - n * r * np.log1p(m / r) - total * np.log1p(r / m)
+        return float(found.sum())
 
     def _sides(self, x: Any, states: Any = slice(None)) -> tuple[Floats, Floats]:
         """Return p(X <= x) and p(X > x) of a whole number, or one for each of some states."""

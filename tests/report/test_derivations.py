@@ -1,0 +1,27 @@
+"""The report's derivations are the chapters' own."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("pypandoc", reason="the steps are converted by pandoc")
+
+from docs import make_derivations as made
+
+
+def test_the_file_is_what_the_chapters_say() -> None:
+    said = made.WRITTEN.read_text("utf-8")
+    assert said == made.written(), "run python docs/make_derivations.py"
+
+
+@pytest.mark.parametrize(("name", "count"), made.REPORTED.items())
+def test_every_reported_step_is_found(name: str, count: int) -> None:
+    steps = made.steps((made.DOCS / "models" / f"{name}.md").read_text("utf-8"))
+    assert len(steps) >= count
+    assert all(title and body and "```" not in body for title, body in steps)
+
+
+def test_what_the_report_cannot_print_is_refused() -> None:
+    for step in ("A [link](page.md).", r"A bracket $\Big| x \Big|$ of fixed size."):
+        with pytest.raises(ValueError, match="no place in a step"):
+            made.typst(step)
