@@ -22,7 +22,7 @@ ROOMS = ("pixels", "faces", "classroom", "line")  # where the report's text has 
     type=click.Path(path_type=Path),
     help="The folder to write.",
 )
-@click.option("--author", "authors", multiple=True, help="Who hands it in; once for each.")
+@click.option("--author", "authors", multiple=True, help="An author. Give it once for each author.")
 @click.option("--title", help="The report's title.")
 @click.option("--course", help="The course's name.")
 @click.option(
@@ -32,8 +32,8 @@ ROOMS = ("pixels", "faces", "classroom", "line")  # where the report's text has 
     show_default=True,
     help="The size of the pages.",
 )
-@click.option("--full", is_flag=True, help="Add an appendix with all beyond the assignment.")
-@click.option("--target", help="The target's column of the .csv.")
+@click.option("--full", is_flag=True, help="Add an appendix with results beyond the assignment.")
+@click.option("--target", help="The column of the .csv that is the target.")
 @json_option
 def command(
     folder: Path | None,
@@ -49,12 +49,12 @@ def command(
 ) -> None:
     """Answer the assignment item by item: PDF, HTML, figures, models, numbers, and a zip.
 
-    The figures and numbers are what four short scripts give, which are in the zip. In the HTML the
-    fitted models can be moved by hand. It takes one to two minutes.
+    The zip holds the four short scripts that make the figures and numbers. In the HTML, the reader
+    can move the fitted models by hand. The command takes one to two minutes.
 
-    DIR holds your files, any of: image_cpts.pkl.gz (tables), eigenfaces.npy (images),
-    classroom_graphs.pkl (graphs), a .csv with a target column (for --full). Built-in data stand in
-    for what it lacks; without DIR, for all.
+    DIR is the folder of your files: any of image_cpts.pkl.gz (tables), eigenfaces.npy (images),
+    classroom_graphs.pkl (graphs) and a .csv with a target column (for --full). Built-in data
+    replace what it lacks. Without DIR, all data are built in.
 
     \b
     Examples:
