@@ -25,7 +25,8 @@ REPORTED = {
 }
 
 HEAD = """\
-// Steps of the derivations in docs/models, by number, as (title, body). Made by docs/make_derivations.py.
+// Steps of the derivations in docs/models, by number, as (title, body).
+// Made by docs/make_derivations.py.
 #let derivations = (
 """
 STEP = re.compile(r"^\*\*Step (\d+): (.+?)\.\*\*\s+", re.MULTILINE)

@@ -19,7 +19,7 @@ def test_every_reported_step_is_found_whole(name: str) -> None:
     page = (made.DOCS / "models" / f"{name}.md").read_text("utf-8")
     for k in made.REPORTED[name]:
         title, body = made.steps(page)[k - 1]
-        assert f"**Step {k}: {title[:1].lower()}{title[1:]}" in page or f"**Step {k}: {title}" in page
+        assert f"**Step {k}: {title}.**".lower() in page.replace("\n", " ").lower()
         assert body and "```" not in body and "**Step" not in body
 
 
