@@ -16,7 +16,7 @@ DOCS = Path(__file__).resolve().parent
 WRITTEN = DOCS.parent / "src" / "ancestral" / "report" / "text" / "derivations.typ"
 
 # The chapters whose derivations the report prints, and how many of their first steps.
-REPORTED = {"linear_gaussian": 3, "ppca": 11}
+REPORTED = {"linear_gaussian": 3, "ppca": 11, "inner_product_graph": 10}
 
 HEAD = """\
 // The steps of the derivations in docs/models, as (title, body). Made by docs/make_derivations.py.

@@ -1,4 +1,4 @@
-"""Every step of a chapter of regression has a test of its number, and every test its step."""
+"""Every step of a chapter has a test of its number, and every test its step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ CHAPTERS = HERE.parents[1] / "docs" / "models"
 
 @pytest.mark.parametrize(
     "name",
-    ["linear_gaussian", "heteroscedastic_gaussian", "neural_gaussian", "latent_tree"],
+    [
+        "linear_gaussian",
+        "heteroscedastic_gaussian",
+        "neural_gaussian",
+        "tabular_autoregressive",
+        "lstm_autoregressive",
+        "chain_autoregressive",
+        "order_mixture",
+        "latent_tree",
+        "inner_product_graph",
+        "dyadic_graph",
+        "latent_position_graph",
+    ],
 )
 def test_steps_and_tests_go_together(name: str) -> None:
     page = (CHAPTERS / f"{name}.md").read_text("utf-8")

@@ -135,7 +135,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
 
     Notes
     -----
-    Pairs i < j only. Some ten thousand pairs in all are kept as inner products; beyond, a pass over
+    Pairs i < j only. Some 30,000 pairs in all are kept as inner products; beyond, a pass over
     the pairs puts them on a grid, at some nanoseconds each, and any (a, b) then costs some
     microseconds. In graphs of many nodes (more than some 4,000 of one feature, 5,000 of two, 40,000
     of three) a pass over the nodes does, tuned to the (a, b) that is asked about. Graphs are drawn

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -153,6 +154,8 @@ class Odd(ClassifierMixin, BaseEstimator):
 def test_what_a_classifier_does_wrong_is_said_with_the_variable() -> None:
     with pytest.raises(ModelError, match=r"Odd could not be fitted to variable 1 .* not for me"):
         quick(Odd(7.0)).fit(LEVELS)
+    with pytest.raises(ModelError, match=r"KNeighborsClassifier.predict_proba failed for .* rows"):
+        quick(KNeighborsClassifier(50)).fit(chained(40, 3))
     for value in (np.nan, -0.5):
         with pytest.raises(ModelError, match=f"predict_proba gave {value:g}, which is no prob"):
             quick(Odd(value)).fit(LEVELS)

@@ -250,9 +250,27 @@ def test_a_saved_model_is_the_same(tmp_path) -> None:
     model = Latent(2, terms=[*TERMS, "pair:walk"], node_effect=True, l2=1.0).fit(graph)
     again = ancestral.load(model.save(tmp_path / "m"))
     np.testing.assert_array_equal(again.log_density(graph), model.log_density(graph))
-    assert again.n_parameters_ == model.n_parameters_ == 30 * 2 - 1 + 1 + 29 + 3
+    assert again.n_parameters_ == model.n_parameters_ == 30 * 2 - 1 + 1 + (29 - 2) + 3
     assert again.summary() == model.summary()
     assert list(model.summary().to_frame()["term"]) == ["intercept", *model.terms_]
+
+
+def test_positions_beside_effects_are_known_up_to_a_shift() -> None:
+    """All positions may move together, which effects and b make good: then all sum to 0."""
+    rng = np.random.default_rng(0)
+    X, a = rng.uniform(-1.5, 1.5, (120, 2)), rng.normal(0, 0.5, 120)
+    links = np.triu(rng.random((120, 120)) < expit(X @ X.T + a[:, None] + a - 1), 1)
+    model = Latent(2, node_effect=True).fit(links | links.T)
+    np.testing.assert_allclose(model.positions_.sum(axis=0), 0, atol=1e-10)
+    assert model.node_effects_.sum() == pytest.approx(0, abs=1e-10)
+    assert model.log_density(links | links.T)[0] == pytest.approx(model.log_likelihood_, rel=1e-12)
+    i, j = np.triu_indices(120, 1)
+    derivative = np.zeros((len(i), 120, 3))
+    for row, (one, other) in enumerate(zip(i, j, strict=True)):
+        derivative[row, one] = [*model.positions_[other], 1.0]
+        derivative[row, other] = [*model.positions_[one], 1.0]
+    # b moves the logits as all effects together do
+    assert np.linalg.matrix_rank(derivative.reshape(len(i), -1)) == model.n_parameters_
 
 
 def test_a_node_effect_alone_can_leave_for_ever() -> None:
@@ -293,3 +311,5 @@ def test_terms_that_cannot_be_are_refused_by_name() -> None:
             Latent(2, terms=terms, l2=1.0).fit(graph)
     with pytest.raises(AncestralError, match="does not have"):
         Latent(2, terms=["match:house"], l2=1.0).fit(graph.to_dense())
+    with pytest.raises(ModelError, match=r"'sum:age' adds a number of each node, .* effects"):
+        Latent(2, terms=["sum:age"], node_effect=True).fit(graph)

@@ -328,7 +328,13 @@ def _estimator_log_p(conditional: Conditional, features: NDArray) -> NDArray[np.
     model = conditional["model"]
     p = np.zeros((len(features), conditional["n_levels"]))
     if len(features):
-        p[:, model.classes_] = model.predict_proba(features.astype(np.float64))
+        try:
+            p[:, model.classes_] = model.predict_proba(features.astype(np.float64))
+        except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+            raise ModelError(
+                f"{type(model).__name__}.predict_proba failed for {len(features)} rows of "
+                f"{features.shape[1]} columns: {error} Pass another classifier, or mend this one."
+            ) from error
     if not (p >= 0).all():  # NaN too
         raise ModelError(
             f"{type(model).__name__}.predict_proba gave {p[~(p >= 0)][0]:g}, which is no "

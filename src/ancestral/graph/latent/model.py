@@ -116,7 +116,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     standard_errors_ : ndarray of shape (n_nodes, n_components)
         Of each position, from its own Fisher information, the others and b taken as known.
     node_effects_ : ndarray of shape (n_nodes,), or None
-        a; without a penalty they sum to 0.
+        a; without a penalty they sum to 0, and so do the positions.
     terms_ : list of str
     coef_ : ndarray of shape (n_terms,)
         theta.
@@ -136,8 +136,9 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     pair_features_ : dict
         What `pair:` terms name, of shape (n_nodes, n_nodes) each.
     n_parameters_ : int
-        n d - d (d - 1) / 2 + 1, d being n_components: positions up to rotation, and b; n - 1 more
-        for node effects, and one for each term.
+        n d - d (d - 1) / 2 + 1, d being n_components: positions up to rotation, and b; n - 1 - d
+        more for node effects, beside which only differences of positions count; and one for each
+        term.
 
     Notes
     -----
@@ -219,7 +220,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     def n_parameters_(self) -> int:  # type: ignore[override]
         """Number of free parameters: positions up to rotation, intercept, and what is beside."""
         n, m = self.positions_.shape
-        effects = 0 if self.node_effects_ is None else n - 1
+        effects = 0 if self.node_effects_ is None else n - 1 - m  # m: positions may move together
         return n * m - m * (m - 1) // 2 + 1 + effects + len(self.coef_)
 
     def fit(self, graphs: Any, y: Any = None) -> Self:
@@ -288,10 +289,9 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         )
         found, self.history_ = self._climb(likelihood, start)
         self.log_likelihood_ = likelihood.log_likelihood_at(found)
-        found = replace(found, X=canonical(found.X))
         if found.effects is not None and not self.l2:
-            mean = float(found.effects.mean())  # they and b may move against each other
-            found = replace(found, effects=found.effects - mean, b=found.b + 2 * mean)
+            found = _centred(found)
+        found = replace(found, X=canonical(found.X))
         self.positions_, self.node_effects_, self.coef_ = found.X, found.effects, found.coef
         self.intercept_ = found.b - (float(found.coef @ terms.shift) if terms else 0.0)
         self.standard_errors_ = position_errors(found, likelihood)[:, :m]
@@ -317,6 +317,13 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         }
         if not parsed_terms:
             return None
+        summed = next((term.text for term in parsed_terms if term.kind == "sum"), None)
+        if summed is not None and self.node_effect and not self.l2:
+            raise ModelError(
+                f"the term {summed!r} adds a number of each node, and so do node effects: no data "
+                "tell them apart. Leave the term out, pass node_effect=False, or pass l2=1, which "
+                "holds the effects near 0."
+            )
         (terms,) = evaluations(parsed_terms, [graph])
         sums = dyad_sums(parsed_terms, [graph]).centred()
         refuse_dependent(sums, sums, self.terms_)
@@ -736,6 +743,18 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
             raise ValueError("attributes must have a value for each node")
         if k:  # the terms must be found again
             self._evaluation()
+
+
+def _centred(at: Places) -> Places:
+    """Return the same logits with effects and positions that sum to 0.
+
+    x_i . x_j = (x_i - c) . (x_j - c) + c . x_i + c . x_j - c . c, which effects and b take up.
+    """
+    c = at.X.mean(axis=0)
+    effects = at.effects + at.X @ c
+    mean = float(effects.mean())
+    b = at.b + 2 * mean - float(c @ c)
+    return replace(at, X=at.X - c, effects=effects - mean, b=b)
 
 
 def _sum_of(matrices: list[sparse.csr_array]) -> sparse.csr_array:
