@@ -386,12 +386,21 @@ def names_of(ref: Reference) -> dict[str, Place]:
 
 
 def link_names(app: Any, doctree: nodes.document) -> None:
-    """Make links of the public names that stand as code in sentences: `PPCA`, `viz.spectrum`."""
+    """Make links of the public names that stand as code in sentences: `PPCA`, `viz.spectrum`.
+
+    What is the text of a link already leads where its page says.
+    """
     here = app.env.docname.rpartition("/")[2]
+    kept = (addnodes.pending_xref, nodes.reference, nodes.title, nodes.term)
+    linked = {
+        id(literal)
+        for kind in kept
+        for node in doctree.findall(kind)
+        for literal in node.findall(nodes.literal)
+    }
     for literal in [*doctree.findall(nodes.literal)]:
-        kept = (addnodes.pending_xref, nodes.reference, nodes.title, nodes.term)
         place = app.places.get(literal.astext().partition("(")[0])
-        if place is None or place.page == here or isinstance(literal.parent, kept):
+        if place is None or place.page == here or id(literal) in linked:
             continue
         link = addnodes.pending_xref(
             "", refdomain="py", reftype="obj", reftarget=place.target, refexplicit=True
