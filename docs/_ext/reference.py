@@ -20,7 +20,7 @@ from sphinx import addnodes
 
 import ancestral
 from ancestral import _catalogue
-from ancestral._methods import methods_of, summary_of, tasks_of
+from ancestral._methods import doc_of, methods_of, summary_of, tasks_of
 
 FACES = {
     "discrete": "Rows of levels",
@@ -142,7 +142,7 @@ def model_page(ref: Reference, name: str) -> Iterator[str]:
         yield from [f".. rubric:: {task.capitalize()}", ""]
         yield from table(
             [
-                (ref.place(name, n).link(n, kind="meth"), in_words(summary_of(methods[n].__doc__)))
+                (ref.place(name, n).link(n, kind="meth"), in_words(summary_of(doc_of(cls, n))))
                 for n in names
             ]
         )

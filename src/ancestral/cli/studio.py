@@ -12,9 +12,14 @@ from ancestral.cli.terminal import CONTEXT, say
 
 @click.command("studio", context_settings=CONTEXT)
 @click.argument("paths", metavar="[FILES OR FOLDER]", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--export", metavar="PAGE", type=click.Path(path_type=Path), help="Write one HTML.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Default: 8320, or a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--export",
+    metavar="PAGE",
+    type=click.Path(path_type=Path),
+    help="Write the page as one HTML file.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="Port. Default: 8320, or a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--browser/--no-browser", default=True, help="Open the page.  [default: browser]")
 @force_option
 def command(
@@ -26,10 +31,10 @@ def command(
     browser: bool,
     force: bool,
 ) -> None:
-    """Open the studio: every model on one page, moved by hand.
+    """Open the studio: a page on which you change every model by hand.
 
     FILES are saved models and data (as `fit` and `report` take them), a FOLDER holds any number of
-    them. Built-in data stand in for the kinds that are not given. With --export, the page is
+    them. Built-in data are used for the kinds that are not given. With --export, the page is
     written as one file that needs no server and no network.
 
     \b
