@@ -87,6 +87,12 @@ def methods_of(cls: type) -> dict[str, Any]:
     return dict(sorted(found.items(), key=lambda item: (_PLACE.get(item[0], len(_PLACE)), item[0])))
 
 
+def doc_of(cls: type, method: str) -> str:
+    """Return the docstring of a method, that of the class above where a class writes none."""
+    found = (getattr(vars(kind).get(method), "__doc__", None) for kind in cls.__mro__)
+    return next(filter(None, found), "")
+
+
 def summary_of(doc: str | None) -> str:
     """Return the first line of a docstring."""
     return inspect.cleandoc(doc or "").partition("\n")[0]
@@ -96,7 +102,7 @@ def index_of(cls: type) -> str:
     """Return the section of a class's docstring that lists its methods, a line for each."""
     methods = methods_of(cls)
     width = max(map(len, methods), default=0)
-    lines = (f"{name:{width}}  {summary_of(m.__doc__)}" for name, m in methods.items())
+    lines = (f"{name:{width}}  {summary_of(doc_of(cls, name))}" for name in methods)
     return "\n".join(["Methods", "-------", *lines])
 
 

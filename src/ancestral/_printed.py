@@ -130,12 +130,12 @@ class Printed:
         return self._table().html()
 
     def to_frame(self) -> Any:
-        """Return the table as a dataframe of pandas, with all digits.
+        """Return the table as a pandas dataframe, with all digits.
 
         Raises
         ------
         MissingExtraError
-            Where pandas is not installed.
+            When pandas is not installed.
 
         Returns
         -------

@@ -234,7 +234,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
             raise UnknownNameError(say)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of a model inside as `model__smoothing`.
+        """Set parameters; those of an inner model are named as in `model__smoothing`.
 
         Returns
         -------
@@ -243,7 +243,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         Raises
         ------
         UnknownKeywordError
-            For a parameter that the model has not.
+            For a parameter that the model does not have.
 
         Parameters
         ----------
@@ -304,7 +304,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
     # ---- a fitted state ---------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the fitted model to one file: no code in it, checksummed, replaced atomically.
+        """Write the fitted model to one file, which holds no code and is verified by a checksum.
 
         Parameters
         ----------
@@ -317,7 +317,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         Raises
         ------
         SaveError
-            When the disk refuses; the old file, if any, is untouched.
+            When the file cannot be written. An old file of this name is then unchanged.
 
         Examples
         --------
@@ -428,7 +428,7 @@ class MaximumLikelihood(ReadAtOnce, ABC):
     n_parameters_: int
 
     def aic(self, X: Any, y: Any = None) -> float:
-        """Return Akaike's criterion on the data, in nats times two: lower is better.
+        """Return AIC, Akaike's information criterion, on the data; lower is better.
 
         Parameters
         ----------
@@ -438,7 +438,7 @@ class MaximumLikelihood(ReadAtOnce, ABC):
         Returns
         -------
         float
-            2 k - 2 log L, with k = `n_parameters_`.
+            2 k - 2 log L, with k = `n_parameters_` and log L in nats.
 
         Examples
         --------
@@ -451,7 +451,7 @@ class MaximumLikelihood(ReadAtOnce, ABC):
         return float(2 * self.n_parameters_ - 2 * total)
 
     def bic(self, X: Any, y: Any = None) -> float:
-        """Return Schwarz's criterion on the data, in nats times two: lower is better.
+        """Return BIC, Schwarz's information criterion, on the data; lower is better.
 
         Parameters
         ----------
@@ -460,7 +460,8 @@ class MaximumLikelihood(ReadAtOnce, ABC):
         Returns
         -------
         float
-            k log n - 2 log L, with n the number of rows (graphs: of dyads).
+            k log n - 2 log L, with k = `n_parameters_`, log L in nats, and n the number of rows (of
+            known dyads, for graphs).
 
         Examples
         --------
@@ -548,24 +549,24 @@ class FromStatistics(FromParts):
         Parameters
         ----------
         X : rows, inputs or graphs
-            As `fit` takes them. NaN is refused, also where `fit` takes it for missing: sums of
-            statistics are exact only for whole rows.
+            As `fit` takes them. NaN is refused, also by models whose `fit` reads it as a missing
+            value: sums of statistics are exact only for complete rows.
         y : array-like of shape (n_samples,)
             Targets of a conditional density; ignored otherwise.
 
         Returns
         -------
         self
-            Fitted once enough rows were seen to determine the parameters: until then it waits,
-            also where rows so far leave the likelihood unbounded.
+            Fitted as soon as the rows so far determine the parameters. Before that, and while the
+            likelihood of the rows so far has no bound, the model stays unfitted.
 
         Notes
         -----
-        After all chunks, the model is that of `fit` on all rows at once. `fit` starts over, and so
-        does the first call after it, or after loading, with a warning. A chunk that is refused
-        counts for nothing, and each kind of warning is given once. Calls from several threads wait
-        for each other: each chunk counts, in the order in which they come. Other threads may read
-        the model meanwhile.
+        After all chunks, the model is the same as after `fit` on all rows at once. `fit` starts
+        anew. The first `partial_fit` after a `fit`, or after the model was loaded from a file, also
+        starts anew, and warns. A chunk that is refused does not count. Each kind of warning is
+        given once. Calls from several threads wait for each other, so that every chunk counts, in
+        the order of the calls. Other threads may read the model during a call.
 
         Examples
         --------
@@ -589,8 +590,9 @@ class FromStatistics(FromParts):
                 fresh = new._statistics(*new._check_chunk(*chunk, reset=seen is None))
                 if seen is None and {*self._learnt()} & {*self._declared(), *self._brought}:
                     warn(
-                        "partial_fit starts anew: an earlier fit, or a model from a file, keeps no "
-                        "statistics to add to, and is dropped. Stream all rows through partial_fit."
+                        "partial_fit starts anew: a model from fit or from a file keeps no "
+                        "statistics to add to, so its parameters are dropped. Give all rows to "
+                        "partial_fit."
                     )
                 new._seen = fresh if seen is None else seen + fresh
                 if new._is_enough(new._seen):
@@ -599,16 +601,16 @@ class FromStatistics(FromParts):
                     except UndeterminedError as error:
                         for name in set(new._learnt()) - kept:
                             delattr(new, name)
-                        new._undetermined = f"partial_fit has yet to see more. {error}"
+                        new._undetermined = f"partial_fit needs more rows. {error}"
         return self
 
 
 class Density(DensityMixin, Model):
     """A probability density (or mass) over rows of a table.
 
-    An author writes `_fit(X)`, `_log_density(X)` and `_draw(n_samples, rng)`; a model that can
-    condition also writes `_draw_given(n_samples, given, rng)`. Rows that are given back go by
-    `_framed`, so that a model of a dataframe gives dataframes.
+    The author of a model writes `_fit(X)`, `_log_density(X)` and `_draw(n_samples, rng)`. A model
+    that can condition also has `_draw_given(n_samples, given, rng)`. Rows are returned by way of
+    `_framed`, so that a model fitted to a dataframe returns dataframes.
     """
 
     _fields: tuple[str, ...] = ("_frame_in",)
@@ -628,8 +630,8 @@ class Density(DensityMixin, Model):
 
         Notes
         -----
-        Other threads may read the model meanwhile: they see the old one until the new one is whole.
-        Of fits at one time, the last to end stays.
+        Other threads may read the model during a fit: they see the old model until the new one is
+        complete. If several fits run at the same time, the one that ends last is kept.
 
         Examples
         --------
@@ -657,7 +659,7 @@ class Density(DensityMixin, Model):
         NotFittedError
             Before `fit`.
         DataError
-            For another number of columns, or values the model cannot take.
+            For a wrong number of columns, or values that the model cannot take.
 
         Examples
         --------
@@ -722,25 +724,26 @@ class Density(DensityMixin, Model):
         n_samples : int
             0 or more.
         given : array-like of shape (n_features,), mapping, Series or one-row dataframe, optional
-            One row with NaN where unknown, or the known values by name, as in {"age": 40}: the
-            draws come from the exact conditional distribution given them, and repeat them.
+            One row with NaN where a value is unknown, or the known values by name, as in {"age":
+            40}. The draws then come from the exact conditional distribution given these values, and
+            each draw contains them.
         random_state : None, int, RandomState or Generator
 
         Returns
         -------
         ndarray or dataframe of shape (n_samples, n_features)
-            A dataframe of the library, columns and types that `fit` was given, where it was given
-            one of pandas, polars or Arrow; columns of integers become floats in models of real
-            numbers.
+            If `fit` was given a dataframe of pandas, polars or Arrow: a dataframe of the same
+            library, columns and types. In models of real numbers, columns of integers become
+            floats.
 
         Raises
         ------
         ModelError
-            For a negative count, or when the condition cannot be met exactly.
+            For a negative `n_samples`, or when the model cannot draw exactly given these values.
         DataError
-            For a `given` of another length, with other names or with impossible values.
+            For a `given` of the wrong length, with unknown names or with impossible values.
         MissingExtraError
-            Where the library of the dataframe is not installed.
+            When the library of that dataframe is not installed.
 
         Examples
         --------
@@ -822,10 +825,10 @@ def not_counts(fit: F) -> F:
 class ConditionalDensity(RegressorMixin, Model):
     """A probability density of a real y given a row of X.
 
-    An author writes `_fit(X, y, weights)`, `_predict(X)` -> (mean, standard deviation) per row.
-    The conditional is normal: y | x ~ N(mean(x), std(x)^2 / weight), with the weight of a row
-    its precision over that of a row of weight 1. A model of several targets, whose scikit-learn
-    tag says so, also writes `_log_normal` and `_noise`.
+    The author of a model writes `_fit(X, y, weights)`, and `_predict(X)`, which returns a mean and
+    a standard deviation for each row. The conditional is normal: y | x ~ N(mean(x), std(x)^2 /
+    weight). The weight of a row is its precision divided by that of a row of weight 1. A model of
+    several targets has the scikit-learn tag for this, and also writes `_log_normal` and `_noise`.
     """
 
     _fields: tuple[str, ...] = ("target_name_",)
@@ -839,8 +842,9 @@ class ConditionalDensity(RegressorMixin, Model):
         X : array-like or dataframe of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
-            Precisions: a row of weight w has the variance of a row of weight 1 over w, and one of
-            weight 0 is left out. They are not counts: repeat rows to count them twice.
+            Precisions: the variance of a row of weight w is that of a row of weight 1, divided by
+            w. Rows of weight 0 are left out. Weights are not counts: to count a row twice, repeat
+            it.
 
         Returns
         -------
@@ -848,8 +852,8 @@ class ConditionalDensity(RegressorMixin, Model):
 
         Notes
         -----
-        Other threads may read the model meanwhile: they see the old one until the new one is whole.
-        Of fits at one time, the last to end stays.
+        Other threads may read the model during a fit: they see the old model until the new one is
+        complete. If several fits run at the same time, the one that ends last is kept.
 
         Examples
         --------
@@ -878,7 +882,7 @@ class ConditionalDensity(RegressorMixin, Model):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Nats; 0 for a row of weight 0, which says nothing.
+            Nats; 0 for a row of weight 0.
 
         Raises
         ------
@@ -947,7 +951,7 @@ class ConditionalDensity(RegressorMixin, Model):
             True adds the plug-in standard deviation: the sigma(x) that `log_density` uses,
             without the parameters' own uncertainty.
         sample_weight : array-like of shape (n_samples,), optional
-            The rows' precisions, 1 when not given: they change the standard deviation alone, which
+            The rows' precisions; 1 when not given. They change only the standard deviation, which
             is infinite for a weight of 0.
 
         Returns
@@ -1158,13 +1162,13 @@ class ConditionalDensity(RegressorMixin, Model):
 
 
 class WeightedLikelihood(MaximumLikelihood):
-    """A model at its maximum whose criteria take the rows' weights too.
+    """A model fitted by maximum likelihood whose criteria also take the rows' weights.
 
-    An author writes `_weighted_log_density(X, y, sample_weight)`.
+    The author of a model writes `_weighted_log_density(X, y, sample_weight)`.
     """
 
     def aic(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return Akaike's criterion on the data, in nats times two: lower is better.
+        """Return AIC, Akaike's information criterion, on the data; lower is better.
 
         Parameters
         ----------
@@ -1174,7 +1178,7 @@ class WeightedLikelihood(MaximumLikelihood):
         Returns
         -------
         float
-            2 k - 2 log L, with k = `n_parameters_`.
+            2 k - 2 log L, with k = `n_parameters_` and log L in nats.
 
         Examples
         --------
@@ -1187,7 +1191,7 @@ class WeightedLikelihood(MaximumLikelihood):
         return float(2 * self.n_parameters_ - 2 * total)
 
     def bic(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return Schwarz's criterion on the data, in nats times two: lower is better.
+        """Return BIC, Schwarz's information criterion, on the data; lower is better.
 
         Parameters
         ----------
@@ -1197,7 +1201,8 @@ class WeightedLikelihood(MaximumLikelihood):
         Returns
         -------
         float
-            k log n - 2 log L, with n the number of rows that count.
+            k log n - 2 log L, with k = `n_parameters_`, log L in nats, and n the number of rows
+            that count (weights included).
 
         Examples
         --------
@@ -1261,7 +1266,7 @@ class GraphDensity(Model):
 
     Its observations are whole graphs of differing size, not rows of a table, so scikit-learn's
     estimator checks (all of which pass a 2-D X) do not apply to it.
-    An author writes `_checked(graphs)`, `_fit(*checked)`, `log_density(graphs)`,
+    The author of a model writes `_checked(graphs)`, `_fit(*checked)`, `log_density(graphs)`,
     `sample(n_samples, ...)` and, for means over graphs, `_n_pairs_of(graphs)`.
     """
 
@@ -1282,20 +1287,20 @@ class GraphDensity(Model):
         Raises
         ------
         DataError
-            When a graph is not one, or widths of features differ.
+            When an item is no graph, or graphs differ in their number of features.
         ModelError
             When the likelihood has no finite maximum (separable, empty or complete graphs).
 
         Notes
         -----
-        Other threads may read the model meanwhile: they see the old one until the new one is whole.
-        Of fits at one time, the last to end stays.
+        Other threads may read the model during a fit: they see the old model until the new one is
+        complete. If several fits run at the same time, the one that ends last is kept.
 
         Examples
         --------
         >>> from ancestral import InnerProductGraph, datasets
         >>> model = InnerProductGraph().fit(datasets.classrooms(20))
-        >>> model.slope_ > 0  # who is alike is linked
+        >>> model.slope_ > 0  # similar nodes are linked more often
         True
         """
         return self._fit_anew(graphs)
@@ -1315,7 +1320,7 @@ class GraphDensity(Model):
         Returns
         -------
         float
-            Nats per graph that has a pair of nodes: one without says nothing.
+            Nats per graph. Graphs without a pair of nodes do not count.
 
         Raises
         ------

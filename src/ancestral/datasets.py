@@ -1,4 +1,4 @@
-"""Small built-in and simulated data, so that everything runs with no download.
+"""Small built-in and simulated data, for examples without a download.
 
     icons       32 drawings of 5 x 5 binary pixels, each seen once: entropy ln 32, that is 5 bits
     faces       grey 24 x 24 photographs, (n, 576) in [0, 1]
@@ -65,12 +65,13 @@ def icons() -> tuple[NDArray[np.uint8], list[str]]:
     Returns
     -------
     images : ndarray of shape (32, 25), uint8
-        0 is paper, 1 is ink; 5 x 5 pixels, row-major. All distinct.
+        0 is paper, 1 is ink; 5 x 5 pixels, row by row. All images differ.
     names : list of str
 
     Notes
     -----
-    Seen once each, their distribution is uniform: entropy ln 32 = 3.4657 nats = 5 bits exactly.
+    Each icon occurs once. So their distribution is uniform, with entropy ln 32 = 3.4657 nats = 5
+    bits.
 
     Examples
     --------
@@ -94,18 +95,18 @@ def faces(*, source: str = "lfw") -> NDArray[np.float64]:
     Parameters
     ----------
     source : {"lfw", "olivetti"}
-        "lfw": 100 faces that ship with scikit-image (the extra `report`), no network.
+        "lfw": 100 faces that come with scikit-image (the extra `report`), without a download.
         "olivetti": 400 faces of 40 people, downloaded once by scikit-learn.
 
     Returns
     -------
     ndarray of shape (n, 576), float64
-        Row-major; 0 is black, 1 is white.
+        Pixels row by row; 0 is black, 1 is white.
 
     Raises
     ------
     MissingExtraError
-        When scikit-image is absent.
+        When scikit-image is not installed.
     AncestralError
         When the download fails.
 
@@ -174,15 +175,15 @@ def classrooms(
     intercept: float = -5.4,
     random_state: Any = 0,
 ) -> list[Graph]:
-    """Return simulated classrooms: pupils with features, friendships between the similar.
+    """Return simulated classrooms: pupils with features, and friendships between similar pupils.
 
     Parameters
     ----------
     n_graphs, n_nodes, n_features : int
     slope, intercept : float
-        The a and b that are true of these data.
+        The true a and b of these data.
     random_state : None, int, RandomState or Generator
-        0 by default: the same classrooms each time.
+        By default 0, which gives the same classrooms each time.
 
     Returns
     -------
@@ -243,7 +244,7 @@ def diabetes() -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
 
 
 def line() -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
-    """Return one column of the diabetes data, the body mass index, for one-input figures.
+    """Return one column of the diabetes data, the body mass index, for figures with one input.
 
     Returns
     -------

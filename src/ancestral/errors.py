@@ -1,4 +1,4 @@
-"""The one error family, and the one warning.
+"""The errors and the warning of this package.
 
 Every message names what was wrong, the value seen and the mend. All errors are `ValueError`s;
 the few subclasses that callers elsewhere catch by another type are that type as well. Names from
@@ -57,7 +57,7 @@ def _units(character: str) -> list[str]:
 class AncestralError(ValueError):
     """Base of every error this package raises on purpose.
 
-    Names that a message takes from a file are shown with their control characters spelt out.
+    Control characters in names from a file are shown as escape sequences.
 
     Examples
     --------
@@ -86,17 +86,17 @@ class DataTypeError(DataError, TypeError):
 
 
 class ModelError(AncestralError):
-    """A model that cannot be fitted or asked this: unbounded likelihood, bad parameter."""
+    """A fit or a question that is not possible: an unbounded likelihood, or a wrong parameter."""
 
 
 class UndeterminedError(ModelError):
-    """What was seen leaves the model open or its likelihood unbounded; more rows may settle it."""
+    """The rows so far do not determine the model, or leave its likelihood unbounded."""
 
 
 class UnknownNameError(ModelError, AttributeError):
-    """A model was asked for something that it has not; also an `AttributeError`.
+    """A model was asked for an attribute that it does not have; also an `AttributeError`.
 
-    Its words are found when they are read: most who ask for what may not be there look at none.
+    The message is computed only when it is read, because most callers never read it.
     """
 
     def __init__(self, say: Callable[[], str]) -> None:
@@ -112,22 +112,22 @@ class UnknownKeywordError(ModelError, TypeError):
 
 
 class SaveError(AncestralError):
-    """A model could not be written or a saved model is not whole."""
+    """A model could not be saved, or a saved model is not complete."""
 
 
 class MissingExtraError(AncestralError, ImportError):
-    """An optional package is absent; also an `ImportError`, naming the extra to install."""
+    """An optional package is not installed; also an `ImportError`, naming the extra to install."""
 
 
 class AncestralWarning(UserWarning):
-    """The result is right, but something about the data deserves a look.
+    """The result is correct, but the data have a property that you should check.
 
     Examples
     --------
     >>> import warnings
     >>> import ancestral
     >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("error", ancestral.AncestralWarning)  # it then stops the program
+    ...     warnings.simplefilter("error", ancestral.AncestralWarning)  # warnings are then errors
     """
 
     def __init__(self, *message: object) -> None:

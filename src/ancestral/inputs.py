@@ -164,7 +164,7 @@ def _read_faces(path: Path) -> Source:
     faces = as_faces(read_array(path), str(path))
     n, (height, width) = len(faces.X), faces.shape
     if n < LEAST_FACES:
-        raise DataError(f"{path}: holds {n} images; {LEAST_FACES} or more are wanted.")
+        raise DataError(f"{path}: holds {n} images; {LEAST_FACES} or more are needed.")
     if (faces.X[0] == faces.X).all():
         raise DataError(f"{path}: all its {n} images are the same: there is nothing to learn.")
     sentence = f"{n} grey images of {height} by {width} pixels"

@@ -77,7 +77,7 @@ def save(model: Any, path: PathLike) -> Path:
 
 
 def load(path: PathLike) -> Any:
-    """Read a model saved by this package; nothing in the file is ever run.
+    """Read a saved model. No code in the file is run.
 
     Parameters
     ----------
@@ -86,12 +86,12 @@ def load(path: PathLike) -> Any:
     Returns
     -------
     model
-        Fitted, of the class that was saved.
+        The fitted model, of the class that was saved.
 
     Raises
     ------
     FormatError
-        When the file is missing, is no model file, is damaged, or is of a newer format.
+        When the file is missing, is no model file, is damaged, or has a newer format.
 
     Examples
     --------

@@ -42,31 +42,32 @@ class Moments(Printed):
     count : int
         Number of rows.
     mean : ndarray of shape (n_features,)
-        Weighted, where the rows were.
+        The mean of the rows; weighted if the rows have weights.
     scatter : ndarray of shape (n_features, n_features) or None
-        sum w (x - mean)(x - mean)^T.
+        The scatter: sum w (x - mean)(x - mean)^T.
     root : ndarray of shape (r, n_features), r <= n_features, or None
-        R with R^T R equal to the scatter: it keeps the digits that squaring loses, and for
-        fewer rows than columns it is the smaller of the two.
+        R with R^T R equal to the scatter. It keeps digits that squares lose, and it is smaller than
+        the scatter if there are fewer rows than columns.
     weight : float, optional
         Sum of the rows' weights; `count` when not given.
     tail : ndarray of shape (n_features,), optional
-        What rounding took from the mean: mean + tail is right to twice the digits, so that
-        moments of parts far from zero merge without loss.
+        The rounding error of the mean: mean + tail has twice the digits, so that moments of parts
+        far from zero merge without loss.
     pinned : bool
-        Whether the form was asked for, and stays; otherwise `+` chooses as `of` does.
+        True keeps the form (scatter or root) in `+`; otherwise `+` chooses the form as `of` does.
     single : bool
-        Whether some rows came as float32, whose values may stand too far apart for their spread.
+        Whether some rows were float32, whose rounding may be large compared with their spread.
 
     Notes
     -----
-    Exactly one of `scatter` and `root` is held. Two of a kind merge by the formula of Chan,
-    Golub & LeVeque (1983): scatters add, with a rank-one term for the distance of the means;
-    roots are stacked with that term as one more row and reduced by QR once they exceed m rows.
+    Exactly one of `scatter` and `root` is stored. Two moments are merged by the formula of Chan,
+    Golub & LeVeque (1983). Scatters are added, with a rank-one term for the difference of the
+    means. Roots are stacked, with this term as one more row, and reduced by QR when they have more
+    than m rows, where m is n_features.
 
-    The form is chosen in one place, `is_steep`, beside the shape: fewer rows than columns are
-    held as a root, so that wide data never form a (m, m) matrix; more rows as a scatter, unless
-    some direction varies so little beside the largest that squaring would lose its digits.
+    If there are fewer rows than columns, a root is stored, so that wide data never need a (m, m)
+    matrix. Otherwise a scatter is stored, unless some direction varies so little compared with the
+    largest that its square would lose digits (`is_steep`).
 
     Examples
     --------
@@ -104,7 +105,7 @@ class Moments(Printed):
         ----------
         n_features : int
         root : bool
-            Whether it is held as a root, else as a scatter.
+            True for a root, False for a scatter.
 
         Returns
         -------
@@ -133,13 +134,13 @@ class Moments(Printed):
         weights : array-like of shape (n_samples,), optional
             Not negative.
         root : bool or None
-            True for a root, False for a scatter, kept by `+`; None chooses by shape and
-            condition (see Notes of the class).
+            True for a root, False for a scatter; `+` keeps this form. None chooses it (see Notes of
+            the class).
 
         Raises
         ------
         DataError
-            When X is no table of numbers, or weights are negative or of another length.
+            When X is no table of numbers, or weights are negative or not one for each row.
 
         Returns
         -------
@@ -297,21 +298,22 @@ class Moments(Printed):
     def eigen(
         self, n_vectors: int | None = None, *, leading: bool = False
     ) -> tuple[NDArray, NDArray]:
-        """Return the covariance's non-trivial eigenvalues (falling) and eigenvectors as rows.
+        """Return the eigenvalues of the covariance, in falling order, and the eigenvectors as rows.
 
         Parameters
         ----------
         n_vectors : int, optional
-            How many leading eigenvectors are wanted; all when not given.
+            The number of leading eigenvectors; by default all.
         leading : bool
-            True allows as few eigenvalues as vectors, where that is cheaper: the others are below
-            these then, and sum up, times the total weight, to what these leave of `spreads`.
+            True allows to return only as many eigenvalues as vectors, if this is cheaper. The
+            others are smaller; their sum times the total weight is the sum of `spreads` minus what
+            the returned eigenvalues explain.
 
         Returns
         -------
         eigenvalues : ndarray of shape (r,)
-            Of scatter / total weight; the remaining n_features - r are exactly zero, and so are
-            those here that rounding alone could have made.
+            Eigenvalues of scatter / total weight. The remaining n_features - r are exactly 0.
+            Eigenvalues that are as small as rounding errors are returned as 0.
         eigenvectors : ndarray of shape (n_vectors, n_features)
 
         Raises
@@ -363,7 +365,7 @@ class Moments(Printed):
         return replace(self, root=root, scatter=scatter)
 
     def refuse_overflow(self) -> None:
-        """Raise DataError when the scatter is, or would be, infinite.
+        """Raise DataError if the scatter overflows float64.
 
         Examples
         --------
@@ -409,7 +411,7 @@ def _merged_form(a: Moments, b: Moments, between: NDArray) -> dict[str, NDArray[
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Counts:
-    """Distinct rows of discrete data, in lexicographic order, and how often each was seen.
+    """Distinct rows of discrete data, in lexicographic order, and how often each occurs.
 
     Parameters
     ----------
@@ -464,7 +466,7 @@ class Counts:
         Raises
         ------
         DataError
-            For real numbers, and what is no table.
+            For real numbers, and for data that are no table.
 
         Examples
         --------

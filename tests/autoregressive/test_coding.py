@@ -72,7 +72,7 @@ def test_damage_and_other_models_are_told_apart() -> None:
         (data[:-4], "damaged"),
         (data[:-1], "damaged"),
         (data[:-1] + bytes([data[-1] ^ 1]), "damaged"),
-        (data[:8] + bytes([data[8] ^ 1]) + data[9:], "decode|fit no code"),
+        (data[:8] + bytes([data[8] ^ 1]) + data[9:], "decode|are no code"),
     ]:
         with pytest.raises(FormatError, match=message):
             model.decompress(other)

@@ -78,7 +78,7 @@ def test_a_target_is_asked_for_and_what_was_taken_is_said(run, prices, tmp_path)
     _, path, model = prices
     code, _, err = run("fit", "linear", path, "-o", model)
     assert code == 1 and not model.exists()
-    assert "not clear: it has price, size, age" in err and "--target age" in err
+    assert "the target: it has price, size, age" in err and "--target age" in err
     code, out, err = run("fit", "linear", path, "--target", "age", "-o", model, "--json")
     assert code == 0 and "target: age; inputs: price, size" in err
     assert json.loads(out)["target"] == "age"

@@ -160,7 +160,7 @@ def test_what_is_wrong_is_named_in_parts_as_well() -> None:
 def test_rows_that_hardly_differ_are_one_model_also_beyond_a_sample() -> None:
     points = np.random.default_rng(0).normal(size=(5, 3))
     X = points[np.random.default_rng(1).integers(5, size=2_000)]
-    with pytest.warns(UserWarning, match="too few rows differ"):
+    with pytest.warns(UserWarning, match="too few different rows"):
         model = in_parts(PPCAMixture(3, 1, **FEW), [300], X)
     np.testing.assert_allclose(model.means_, np.tile(X.mean(axis=0), (3, 1)), atol=1e-12)
 

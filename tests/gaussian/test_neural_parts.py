@@ -208,7 +208,7 @@ def test_bad_input() -> None:
     X, y, w = rows()
     with pytest.raises(ModelError, match="y is constant"):
         fitted(network(), (X, np.ones(200)), (100,))
-    with pytest.raises(ModelError, match="spread over more than float64 holds"):
+    with pytest.raises(ModelError, match="the spread of X or y is too large for float64"):
         fitted(network(), (np.where(X > 5, 1.0, -1.0) * 1.7e308, y), (100,))
     with pytest.raises(DataError, match=r"mean of sample_weight is .*rescale"):
         fitted(network(), (X, y, w * 1e-200), (100,))

@@ -59,7 +59,7 @@ def test_what_cannot_be_predicted_is_refused(fitted):
         model.predict_edges(graph)
     with pytest.raises(ModelError, match="pairs must be one of"):
         model.predict_edges(graph, pairs="some")
-    with pytest.raises(DataError, match="one graph is wanted; got 2"):
+    with pytest.raises(DataError, match="expected one graph; got 2"):
         model.predict_edges([graph, graph])
 
 
@@ -92,5 +92,5 @@ def test_hidden_dyads_are_those_of_the_fits_graph(fitted):
         scores.hidden_dyads(model, graph.with_unknown(pairs), pairs)
     with pytest.raises(DataError, match="other nodes"):
         scores.hidden_dyads(model, graph, Graph(None, np.zeros((3, 3))))
-    with pytest.raises(ModelError, match="graph model is wanted"):
+    with pytest.raises(ModelError, match="model must be a graph model"):
         scores.hidden_dyads(3, graph, pairs)

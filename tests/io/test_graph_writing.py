@@ -166,7 +166,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
         write_graphs(tmp_path / "g.gml", graph)
     with pytest.raises(SaveError, match=r"tables are written as \.csv or \.tsv"):
         write_edge_list(tmp_path / "e.xlsx", tmp_path / "n.csv", graph)
-    with pytest.raises(DataError, match="one graph is wanted; got 2"):
+    with pytest.raises(DataError, match="expected one graph; got 2"):
         to_networkx([graph, graph])
     bell = Graph(None, np.zeros((2, 2)), node_names=["a\x07", "b"])
     with pytest.raises(DataError, match=r"the character '\\x07', which XML has not"):

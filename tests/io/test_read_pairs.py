@@ -37,7 +37,9 @@ def test_the_target_is_named_or_asked_for(
 @pytest.mark.parametrize("header", ["a,b,price", "y,b,target", "price,customer_id,1st"])
 def test_t5_a_target_that_is_not_clear_is_asked_for(tmp_path: Path, header: str) -> None:
     first, second, third = header.split(",")
-    words = rf"a\.csv: which column is the target is not clear: it has {first}, {second}, {third}"
+    words = (
+        rf"a\.csv: it is not clear which column is the target: it has {first}, {second}, {third}"
+    )
     with pytest.raises(DataError, match=rf"{words}\. Say which one .*target='.*--target"):
         read_pairs(put(tmp_path, "a.csv", f"{header}\n1,2,3\n4,5,6\n"))
 

@@ -123,7 +123,7 @@ class Stubborn(TwoNormals):
 def test_a_part_that_ends_every_worker_is_named(path: Path) -> None:
     settings = {"distributed.scheduler.allowed-failures": 1}
     with cluster(**settings) as client:
-        with pytest.raises(ModelError, match=r"the process that had part \d+ in hand ended.*parts"):
+        with pytest.raises(ModelError, match=r"the process that worked on part \d+ ended.*parts"):
             fit_dask(Stubborn(), path, rows=ROWS, client=client)
         again = fit_dask(TwoNormals(), path, rows=ROWS, client=client)  # the cluster goes on
     assert same(again, fit_chunks(TwoNormals(), path, rows=ROWS))

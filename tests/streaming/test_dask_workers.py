@@ -158,7 +158,7 @@ if __name__ == "__main__":
             print(type(error).__name__, error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("ModelError the process that had")
+    assert done.stdout.startswith("ModelError the process that worked")
     assert "smaller parts" in done.stdout and "BrokenProcessPool" in done.stdout
 
 
@@ -222,7 +222,7 @@ def test_a_part_that_ends_its_workers_is_one_error_with_the_mend() -> None:
     with cluster() as client:
         refused(
             lambda: fit_dask(model, [dask.delayed(end)()], client=client),
-            "that had part 0 in hand ended, by too little memory or a crash",
+            "that worked on part 0 ended, because of too little memory or a crash",
             "smaller parts",
             "more memory",
             kind=ModelError,

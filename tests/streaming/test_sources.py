@@ -298,7 +298,7 @@ def test_a_file_that_changes_between_looks_is_named(tmp_path: Path) -> None:
     frame(seed=2).to_parquet(tmp_path / "x.parquet")
     frame(seed=2).to_csv(tmp_path / "x.csv", index=False)
     for source in sources:
-        with pytest.raises(FormatError, match=r"x\..*: was changed since it was first looked at"):
+        with pytest.raises(FormatError, match=r"x\..*: was changed since it was first read"):
             source.parts()[0].read()
     after = [source_of_paths(tmp_path / name).identity for name in ("x.parquet", "x.csv")]
     assert not set(before) & set(after)

@@ -413,7 +413,7 @@ def test_a_service_is_written_to_whole_or_not(cloud: Any, monkeypatch: Any) -> N
         assert files.cat(out) == before
         found = pd.read_parquet(files.open(out))["log_density"]
         assert np.allclose(found, model.log_density(cloud), rtol=1e-12)
-        with pytest.raises(SaveError, match=r"nothing is written twice there"):
+        with pytest.raises(SaveError, match=r"this place cannot be written twice"):
             writing.log_density(model, [cloud], "s3://held/nats.npy")
         with pytest.raises(SaveError) as caught:
             writing.log_density(model, [cloud], "s3://none/nats.csv")

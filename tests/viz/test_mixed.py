@@ -131,7 +131,7 @@ def test_what_is_not_drawn_is_refused(model):
         viz.latent_tree(PPCA(1).fit(np.random.default_rng(0).normal(size=(9, 3))))
     with pytest.raises(DataTypeError, match=r"drawn by viz.latent_tree\(model\)"):
         viz.spectrum(model)
-    with pytest.raises(DataError, match="columns names 'street', which the model has not"):
+    with pytest.raises(DataError, match="columns names 'street', which the model does not"):
         viz.marginals(model, columns=["street"])
     with pytest.raises(DataError, match="0 columns are asked for; 1 to 30"):
         viz.marginals(model, columns=[])

@@ -174,8 +174,8 @@ def _check_names(estimator: Any, names: list[str] | None) -> None:
         wanted = ""
         if not set(fitted) <= set(names):
             wanted = (
-                "\nGive every column of fit; to a model that takes missing values, one of which "
-                "nothing is known may hold None alone."
+                "\nGive every column of fit. To a model that takes missing values, a column "
+                "without known values may hold only None."
             )
         elif len(names) > len(fitted):
             wanted = "\nGive X[list(model.feature_names_in_)]."
@@ -256,8 +256,8 @@ def check_row(estimator: Any, given: Any, *, name: str = "given", numeric: bool 
             if numeric and not single:
                 column = place if fitted is None else repr(fitted[place])
                 raise DataTypeError(
-                    f"{name} holds {shown(value)} for column {column}: a single number is wanted, "
-                    "no range and no list."
+                    f"{name} holds {shown(value)} for column {column}: give a single number, not a "
+                    "range or a list."
                 )
             row[place] = value if single else _held(value)
     if not numeric:

@@ -81,7 +81,7 @@ def as_microseconds(values: NDArray, name: str) -> NDArray:
     far = ~np.isnat(values) & (np.abs(years) > FARTHEST)
     if far.any():
         raise DataError(
-            f"{name} holds {values[far].flat[0]}, too far off to be counted in microseconds: drop "
-            "it, or mark it as missing."
+            f"{name} holds {values[far].flat[0]}, too far off to be counted in microseconds: "
+            "drop it, or mark it as missing."
         )
     return values.astype("M8[us]")

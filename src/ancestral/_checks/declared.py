@@ -101,7 +101,7 @@ def _by_column(categories: Any, labels: list[Any]) -> dict[int, Any]:
         return {place[name]: levels for name, levels in categories.items()}
     if isinstance(categories, str) or not isinstance(categories, Iterable):
         raise DataError(
-            f"categories={shown(categories)} says no levels: pass a mapping of columns to their "
+            f"categories={shown(categories)} holds no levels: pass a mapping of columns to their "
             "levels, or a list with the levels of each column."
         )
     given = list(categories)

@@ -24,7 +24,8 @@ from ancestral.errors import AncestralError, AncestralWarning, DataError, DataTy
 MAX_SAMPLE_BYTES = 16 << 30
 FEWER_ROWS = "Give fewer rows at a time, or make the model smaller."
 STREAM_ROWS = (
-    f"{FEWER_ROWS} ancestral.streaming fits to complete rows, in parts, that memory does not hold."
+    f"{FEWER_ROWS} ancestral.streaming fits models to complete rows in parts, if they do not fit "
+    "in memory."
 )
 MEND_OF_MISSING = "drop or impute it"
 FEWER_DRAWS = "Draw fewer at a time."
@@ -156,7 +157,7 @@ def refuse_far(values: NDArray, what: str) -> None:
         row = int(np.argwhere(~held)[0][0])
         raise DataError(
             f"row {row} lies so far from the rows of the fit that float64 does not hold {what}. "
-            "Look whether its units are those of the fit."
+            "Check that its units are those of the fit."
         )
 
 

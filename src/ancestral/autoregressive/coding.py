@@ -52,8 +52,8 @@ def compress_levels(model: Stepped, levels: NDArray[np.intp]) -> bytes:
             if impossible.any():
                 row = start + int(np.flatnonzero(impossible)[0])
                 raise DataError(
-                    f"row {row} has probability 0 under this model, so no code: leave it out, or "
-                    "take a model that finds it possible (smoothing=)."
+                    f"row {row} has probability 0 under this model, so it has no code: leave it "
+                    "out, or use a model that gives it a probability above 0 (smoothing=)."
                 )
             if log_p.shape[1] > 1:
                 encoder.encode(level.astype(np.int32), family, _probabilities(log_p))
@@ -92,7 +92,7 @@ def decompress_levels(model: Stepped, data: bytes) -> NDArray[np.intp]:
 def _opened(model: Stepped, data: bytes) -> tuple[int, int, NDArray[np.uint32]]:
     """Return the number of rows, their checksum and the coded words of a checked file."""
     if len(data) < HEADER.size or data[:4] != MAGIC:
-        raise FormatError("the data were not made by compress: their first bytes are others.")
+        raise FormatError("the data were not made by compress: they begin with other bytes.")
     _, d, n, checksum, payload_checksum = HEADER.unpack_from(data)
     payload = data[HEADER.size :]
     if len(payload) % 4 or zlib.crc32(payload) != payload_checksum:
@@ -116,13 +116,13 @@ def _decoded(decoder: Any, family: Any, p: NDArray[np.float64]) -> NDArray[np.in
     try:
         return np.asarray(decoder.decode(family, p)).astype(np.intp)
     except (ValueError, AssertionError) as error:
-        raise FormatError(f"the words fit no code of this model ({error}).") from None
+        raise FormatError(f"the data are no code of this model ({error}).") from None
 
 
 def _other_model(model: Stepped) -> str:
     return (
         f"the compressed data do not decode with this {type(model).__name__}: they were made by "
-        "another model, or where its arithmetic rounds otherwise. Take the same model on the same "
+        "another model, or on a machine that rounds differently. Use the same model on the same "
         "kind of machine."
     )
 

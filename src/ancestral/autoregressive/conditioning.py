@@ -29,8 +29,8 @@ HELD = 1 << 16  # prefixes held at once: a walk over more goes on in two halves
 ROWS_AT_ONCE = 1 << 13
 NOTHING_TO_DRAW = "the given values have probability 0 under this model: nothing to draw."
 ESTIMATE = (
-    "Give more of the row, fit LatentTree, which answers exactly at any width, or take an "
-    'estimate: method="smc".'
+    "Give more known values, fit LatentTree, which answers exactly for any number of columns, or "
+    'pass method="smc" for an estimate.'
 )
 
 
@@ -64,8 +64,8 @@ def refuse_many(model: Stepped, levels: NDArray[np.intp], mend: str = ESTIMATE) 
 
 def too_many(n_unknown: int, mend: str = ESTIMATE) -> ModelError:
     return ModelError(
-        f"{n_unknown} unknown variables leave more than {MAX_COMPLETIONS} possible completions "
-        f"of what comes before the last known one. {mend}"
+        f"{n_unknown} unknown variables leave more than {MAX_COMPLETIONS} possible completions of "
+        f"the columns before the last known one. {mend}"
     )
 
 

@@ -20,8 +20,8 @@ from ancestral.training.parts import Part, Parts
 MOST = 256 << 20  # bytes of codes
 CODED_AT_ONCE = 1 << 16  # rows
 MEND = (
-    "Give some of the rows, drawn at random; or fit TabularAutoregressive or LSTMAutoregressive, "
-    "which take any number in parts."
+    "Give a random sample of the rows; or fit TabularAutoregressive or LSTMAutoregressive, which "
+    "take any number of rows in parts."
 )
 Codes = NDArray[Any]  # of integers
 
@@ -100,8 +100,8 @@ class Coded:
         if size > self.look.most:
             rows = sum(len(codes) for _, codes in self.parts)
             raise ModelError(
-                f"{self.look.name} is fitted to all rows at once, and {rows} of them are "
-                f"{size >> 20} MiB of codes, above the {self.look.most >> 20} MiB that are held. "
+                f"{self.look.name} is fitted to all rows at once, but {rows} of them are "
+                f"{size >> 20} MiB of codes, above the {self.look.most >> 20} MiB that are kept. "
                 f"{MEND}"
             )
         return self

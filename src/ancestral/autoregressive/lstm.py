@@ -183,35 +183,38 @@ class LSTMState:
 
 
 class LSTMAutoregressive(FromBatches, Sequential):
-    """An LSTM that reads one value at a time and writes down the next one's probability.
+    """A recurrent network (LSTM) that predicts each value of a row from the values before it.
 
     Parameters
     ----------
     hidden_size : int
         Units of each layer.
     num_layers : int
-        Layers, each reading the one below it.
+        Number of layers. Each layer reads the output of the one below it.
     learning_rate : float
-        Adam's, after a short linear warm-up; from there it falls along a cosine.
+        Learning rate of the optimiser Adam. It rises linearly to this value in a short warm-up, and
+        then falls along a cosine.
     max_steps : int
-        Optimiser steps at most; 0 leaves the random start (and says so). A training that these
-        end while the loss still falls warns, and so does one that ends more than 0.25 nats above
-        its floor, or more than `tol` where that is larger.
+        The most optimiser steps. 0 keeps the random start, with a warning. There is also a warning
+        if the loss still falls at the last step, or if it ends more than 0.25 nats (or `tol`, if
+        that is larger) above its floor.
     batch_size : int or None
-        Distinct rows per step; None takes them all.
+        Number of distinct rows for each step; None takes all of them.
     tol : float
-        Training stops when the loss is within `tol` nats of its floor.
+        Training stops when the loss is within `tol` nats of its floor, the entropy of the rows.
     patience : int
-        It also stops after so many steps without gaining `tol / 10` nats.
+        Training also stops after this many steps in which the loss fell by less than `tol / 10`
+        nats.
     early_stopping : bool
-        Hold out a share of the rows of `fit`: the weights kept are those of the best validation
-        score, and training stops once that gains no more. Rows given to `fit` as `X_val` do the
-        same without a share being taken.
+        Hold out a share of the rows of `fit`. The weights with the best score on the held-out rows
+        are kept, and training stops when this score no longer improves. If `fit` is given `X_val`,
+        those rows are used in this way and no share is held out.
     validation_fraction : float
-        The share held out, above 0 and below 1; drawn by `random_state`.
+        The share that is held out, above 0 and below 1. `random_state` chooses the rows.
     n_iter_no_change : int
-        Where rows are held out, passes over the others (steps, without `batch_size`) that end the
-        training when the validation score has not gained `tol / 10` nats, in place of `patience`.
+        When rows are held out, training stops after this many passes over the training rows (steps,
+        without `batch_size`) in which the validation score gained less than `tol / 10` nats. It
+        replaces `patience`.
     device : str
         Where PyTorch trains: "cpu", "cuda", "cuda:1", "mps".
     categories : list or mapping, optional
@@ -219,7 +222,7 @@ class LSTMAutoregressive(FromBatches, Sequential):
         learnt), or a mapping of columns' names to their levels. The categorical types of dataframes
         declare levels too.
     random_state : None, int, RandomState or Generator
-        Start and batches. An int gives identical weights on one machine.
+        Seed of the random start and of the batches. An int gives identical weights on one machine.
     verbose : bool
         Show loss, floor and time left on stderr.
 
@@ -228,33 +231,35 @@ class LSTMAutoregressive(FromBatches, Sequential):
     weights_ : dict of ndarray
         Under the names of PyTorch's `nn.LSTM` and `nn.Linear` ("lstm.weight_ih_l0", ...).
     history_ : list of dict
-        After each optimiser step (each pass over the data with `batch_size`): "step", "loss"
-        (nats per row), "floor", "excess" (their difference, the KL divergence) and
-        "learning_rate"; "validation_loss" where rows are held out.
+        One entry for each optimiser step (for each pass over the data, with `batch_size`): "step",
+        "loss" (nats per row), "floor", "excess" (the loss minus the floor, which is the
+        Kullback-Leibler divergence from the data to the model) and "learning_rate"; also
+        "validation_loss" if rows are held out.
     floor_ : float
         Entropy of the training rows, in nats: the mean loss cannot be lower.
     loss_ : float
-        Of the weights kept (the best seen, or those best for the rows held out), scored in
-        float64, in nats per row.
+        Loss of the weights that are kept, computed in float64, in nats per row. These weights are
+        the best ones seen, or the best ones for the held-out rows.
     best_validation_score_ : float
-        Mean log density of the rows held out, in nats; only where there are any.
+        Mean log density of the held-out rows, in nats; only if there are any.
     n_parameters_ : int
-        Stored weights.
+        Number of stored weights.
     categories_ : list of ndarray
-        The levels of each variable. The network reads and writes one alphabet, their union; a
-        variable's other letters have probability zero.
+        The levels of each variable. The network reads and predicts one set of levels, the union
+        over all variables. Levels that a variable does not have get probability 0 there.
 
     Notes
     -----
-    Equal rows are trained on once, with their count as weight. A step costs
-    O(rows * n_features * num_layers * hidden_size^2).
+    Equal rows are used once, with their count as weight. A step costs O(rows * n_features *
+    num_layers * hidden_size^2).
 
-    From parts (`ancestral.streaming.fit_chunks`) rows that take up to 64 MiB, equal ones counted
-    where they would take more, are gathered, and trained on as by `fit`; where one step over all of
-    them would take more than 1 GiB, by 1,024 at a time if `batch_size` is None. Of more rows, each
-    part is one pass, in an order drawn anew for each pass over all, and its rows are shuffled;
-    losses are then those of a sample of 16,384 rows (and as many of those held out), and the floor
-    is 0. A batch is of one part: shuffle rows that are sorted before.
+    From parts (`ancestral.streaming.fit_chunks`), rows that take up to 64 MiB are gathered and used
+    as by `fit`. If they would take more, equal rows are counted first. If one step over all of them
+    would take more than 1 GiB and `batch_size` is None, each step takes 1,024 rows. If there are
+    still more rows, the parts are used one after another, in an order that is drawn anew for each
+    pass over all parts, and the rows of a part are shuffled. Losses are then those of a sample of
+    16,384 rows (and of as many held-out rows), and the floor is 0. A batch never mixes rows of two
+    parts, so shuffle sorted rows before the fit.
 
     References
     ----------
@@ -326,17 +331,19 @@ class LSTMAutoregressive(FromBatches, Sequential):
             Integers, booleans or text.
         y : ignored
         frequencies : array-like of shape (n_samples,), optional
-            How often each row counts, in any unit; one of frequency 0 only makes its levels
-            known. With the possible rows of a distribution and their probabilities, the network
-            is fitted to it.
+            How often each row counts, in any unit. A row of frequency 0 only makes its levels
+            known. To fit the network to a given distribution, give all its possible rows and their
+            probabilities.
         X_val : array-like or dataframe of shape (n_validation, n_features), optional
-            Rows that are not trained on: the weights kept are those that give them the highest
-            density, and training stops once that gains no more. They hold no other levels than X.
+            Validation rows, which are not used for training. The weights that give them the highest
+            mean log density are kept, and training stops when it no longer improves. They may hold
+            only levels that X holds.
         checkpoint : path-like, optional
-            A folder, made if missing. The run is saved in it every `checkpoint_every` steps; if it
-            holds a run of the same data and parameters, that is resumed, and ends with the same
-            bits as if it had never been stopped. Ctrl-C then finishes the step, saves it and says
-            how to resume; a second one stops at once.
+            A folder, which is made if it is missing. The training is saved in it every
+            `checkpoint_every` steps. If it holds a stopped training with the same data and
+            parameters, that training is resumed. Its result is the same, bit for bit, as without
+            the stop. Ctrl-C finishes the step, saves it and tells how to resume. A second Ctrl-C
+            stops at once.
         checkpoint_every : int
             Steps between two checkpoints.
 
@@ -347,12 +354,13 @@ class LSTMAutoregressive(FromBatches, Sequential):
         Raises
         ------
         DataError
-            For frequencies of another number than rows, negative, or all 0; for X_val of other
-            columns or levels than X.
+            For frequencies that are negative or all 0, or whose number is not that of the rows; for
+            X_val with other columns or levels than X.
         ModelError
-            For a parameter out of bounds, or a folder of another run or in use by another process.
+            For a parameter out of bounds, or a checkpoint folder that holds another training or is
+            in use by another process.
         SaveError
-            When the folder cannot be written: said before training.
+            When the checkpoint folder cannot be written. This is checked before training.
         KeyboardInterrupt
             After Ctrl-C, once the checkpoint is written.
 
@@ -360,7 +368,7 @@ class LSTMAutoregressive(FromBatches, Sequential):
         --------
         >>> X = [[0, 0, 1], [0, 1, 1], [1, 1, 0]]
         >>> model = LSTMAutoregressive(random_state=0).fit(X)
-        >>> bool(model.floor_ - 1e-9 <= -model.score(X))  # no loss goes below the rows' entropy
+        >>> bool(model.floor_ - 1e-9 <= -model.score(X))  # no loss is below the entropy of the rows
         True
         """
         return self._fit_anew(
@@ -702,7 +710,7 @@ def _weighted(levels: NDArray[np.intp], counts: NDArray[np.float64] | None) -> S
     weights = np.bincount(place, counts, minlength=len(rows))
     counted = weights > 0
     if not counted.any():
-        raise DataError("rows held out, or those left, all have the frequency 0. Pass X_val=.")
+        raise DataError("all held-out rows, or all others, have the frequency 0. Pass X_val=.")
     return rows[counted], weights[counted] / weights.sum()
 
 
@@ -911,9 +919,9 @@ class LSTMDescent(Descent):
             return (
                 f"the LSTM stopped at {why} with a loss of {at.best_loss:.4g} nats per row, "
                 f"{at.best_loss - floor:.3g} above its floor of {floor:.4g}. Pass a larger "
-                f"{'patience= or hidden_size=' if patient else 'max_steps='}; where the rows are "
-                "too many to be learnt by heart, the floor is not to be reached, and held-out rows "
-                "say how good the model is (early_stopping=True)."
+                f"{'patience= or hidden_size=' if patient else 'max_steps='}; with many different "
+                "rows the floor cannot be reached, and the score on held-out rows shows how good "
+                "the model is (early_stopping=True)."
             )
         return super()._fell_short()
 

@@ -40,7 +40,7 @@ def refuse_many(model: Stepped, levels: NDArray[np.intp]) -> None:
 def _too_many(n_unknown: int) -> ModelError:
     return ModelError(
         f"{n_unknown} unknown variables leave more than {MAX_COMPLETIONS} possible completions of "
-        f"a row, over which its marginals are sums. {conditioning.ESTIMATE}"
+        f"a row, and its marginals are sums over them. {conditioning.ESTIMATE}"
     )
 
 

@@ -44,42 +44,42 @@ def _counts_of(part: Part) -> Counts:
 
 
 class OrderMixture(FromParts, DiscreteConditions):
-    """The mean of one autoregressive model over random orders of the variables.
+    """A mixture of autoregressive models, each with the variables in another random order.
 
     Parameters
     ----------
     model : an autoregressive model, not fitted
-        What is fitted in each order: a clone, with a seed of its own where it has a `random_state`.
+        The model that is fitted in each order. Each member is a clone of it, with its own seed if
+        it has a `random_state`.
     n_orders : int
-        Members, all with the same weight.
+        Number of orders, and so of members. All members have the same weight.
     orders : array-like of shape (n_orders, n_features), optional
-        The orders themselves, each a permutation of the column numbers; they take the place of
-        `n_orders` random ones.
+        The orders, each a permutation of the column numbers, instead of `n_orders` random ones.
     categories : list or mapping, optional
-        Levels declared before the fit, of the columns as they stand in X: see
+        Levels declared before the fit, in the order of the columns of X; see
         `TabularAutoregressive`. None takes those of `model`.
     random_state : None, int, RandomState or Generator
-        The orders, and each member's seed.
+        Draws the orders and the seed of each member.
 
     Attributes
     ----------
     orders_ : ndarray of shape (n_orders, n_features)
-        The i-th variable of member j is column `orders_[j, i]`. The first order is random too.
+        The i-th variable of member j is column `orders_[j, i]`. The first order is also random.
     members_ : list of fitted models
-        Each on the columns in its own order.
+        Each is fitted to the columns in its own order.
     categories_ : list of ndarray
         The levels of each column.
 
     Notes
     -----
-    Fitting and scoring cost `n_orders` times the model's own. From parts (`ancestral.streaming`)
-    tables are fitted to one count of all rows; for other members the rows are gathered as codes, up
-    to 256 MiB of them. A row with NaN is scored exactly,
-    by each member's exact marginal; draws `given` values, completions and marginals weigh each
-    member by how well it explains what is known. Members that are tables always can; where
-    another's order leaves too many completions to sum over, this is refused before any member is
-    walked. There is no `compress`: a mixture has no conditionals of its own to code by, and its
-    members have.
+    The fit and each score cost `n_orders` times those of one model. From parts
+    (`ancestral.streaming`), tables are fitted to one count of all rows. For other members the rows
+    are gathered as integer codes, up to 256 MiB. A row with NaN is scored exactly, by the exact
+    marginal of each member. Draws with `given`, completions and marginals weight each member by the
+    probability that it gives the known values. Members that are tables can always do this. Other
+    members need a sum over completions; if a member's order leaves too many of them, the call is
+    refused before any work is done. There is no `compress`, because a mixture has no conditionals
+    to code with; its members have one.
 
     References
     ----------
@@ -121,7 +121,7 @@ class OrderMixture(FromParts, DiscreteConditions):
             Integers, booleans or text.
         y : ignored
         X_val : array-like of shape (n_validation, n_features), optional
-            Handed to members whose own `fit` takes validation rows.
+            Validation rows, for members whose `fit` takes them.
 
         Returns
         -------
@@ -130,7 +130,8 @@ class OrderMixture(FromParts, DiscreteConditions):
         Raises
         ------
         ModelError
-            When the model is not autoregressive, or takes no validation rows and is given some.
+            When the model is not autoregressive, or when X_val is given and its `fit` takes no
+            validation rows.
 
         Examples
         --------
@@ -385,8 +386,8 @@ class OrderMixture(FromParts, DiscreteConditions):
             k *= 16
         raise ModelError(
             f"{len(unknown)} unknown variables leave more completions, of up to {most}, than can "
-            "be told apart: none is proven to be the most probable. Give more of the row, fit "
-            'LatentTree, or take the best of particles: method="smc".'
+            "be compared: none is proven to be the most probable. Give more known values, fit "
+            'LatentTree, or pass method="smc" for the best of particles.'
         )
 
     def _highest(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp] | None, float]:
@@ -402,8 +403,8 @@ class OrderMixture(FromParts, DiscreteConditions):
         """Raise ModelError, before any work, where a member can't sum over what is unknown."""
         for j, (member, order) in enumerate(zip(self.members_, self.orders_)):
             mend = (
-                f"That is in the order of members_[{j}]: give more of the row, or take each "
-                "member's estimate of its own columns, members_[j].log_evidence(X[:, orders_[j]])."
+                f"That is in the order of members_[{j}]: give more known values, or use the "
+                "estimate of each member, members_[j].log_evidence(X[:, orders_[j]])."
             )
             conditioning.refuse_many(member, levels[:, order], mend)
 

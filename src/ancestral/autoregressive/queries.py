@@ -34,10 +34,10 @@ Levels = NDArray[np.intp]
 
 
 class DiscreteConditions(DiscreteDensity, Conditions):
-    """A discrete density that conditions.
+    """A discrete density that answers questions given known values.
 
-    An author writes the four queries at the end, on level codes: exactly where `n_particles` is
-    None, by that many particles otherwise.
+    The author of a model writes the four queries at the end, on codes of levels. They are exact if
+    `n_particles` is None, and otherwise use this many particles.
     """
 
     @within_memory(FEWER_DRAWS)
@@ -57,31 +57,35 @@ class DiscreteConditions(DiscreteDensity, Conditions):
         n_samples : int
             0 or more.
         given : array-like of shape (n_features,), mapping, Series or one-row dataframe, optional
-            One row with NaN where unknown, or the known values by name, as in {"sky": "rain"}: the
-            draws come from the distribution given them, and repeat them, later ones included.
+            One row with NaN where a value is unknown, or the known values by name, as in {"sky":
+            "rain"}. The draws come from the distribution given all these values, also those of
+            later columns, and each draw contains them.
         method : {"exact", "smc"}
-            With `given`: "exact" is refused, beforehand, where the unknown values before the last
-            known one leave more than 2**20 completions (tables never are); "smc" draws from
-            weighted particles, exact as they grow in number.
+            How draws with `given` are made. "exact" sums over the completions of the unknown values
+            before the last known one. It is refused, before any work, if there are more than 2**20
+            of them; tables do not have this limit. "smc" (sequential Monte Carlo) draws from
+            weighted particles. Its draws approach the exact distribution as the number of particles
+            grows.
         n_particles : int, optional
-            With "smc": completions held at once by each of 16 runs, 512 if None.
+            With "smc": the number of particles (partial completions) in each of 16 runs; 512 if
+            None.
         random_state : None, int, RandomState or Generator
 
         Returns
         -------
         ndarray or dataframe of shape (n_samples, n_features)
-            A dataframe of the library, columns, types and levels that `fit` was given, where it was
-            given one of pandas, polars or Arrow.
+            If `fit` was given a dataframe of pandas, polars or Arrow: a dataframe of the same
+            library, columns, types and levels.
 
         Raises
         ------
         ModelError
-            For a negative count, a condition of probability 0, an enumeration too large, or
-            `method` without `given`.
+            For a negative `n_samples`, a condition of probability 0, too many completions to sum
+            over, or `method` without `given`.
         DataError
-            For a `given` of another length, with other names or with levels that are not known.
+            For a `given` of the wrong length, with unknown names or with unknown levels.
         MissingExtraError
-            Where the library of the dataframe is not installed.
+            When the library of that dataframe is not installed.
 
         Examples
         --------
@@ -121,25 +125,27 @@ class DiscreteConditions(DiscreteDensity, Conditions):
         X : array-like or dataframe of shape (n_samples, n_features)
             NaN (or None) where unknown.
         method : {"exact", "smc"}
-            "exact" proves, by search, that no other completion is more probable, and is refused
-            where the distribution is too flat for that (tables never are); "smc" takes the best
-            of its particles.
+            "exact" proves by a search that no other completion is more probable. It is refused if
+            the distribution is too flat for this proof; tables do not have this limit. "smc"
+            (sequential Monte Carlo) takes the best of its particles.
         n_particles : int, optional
-            With "smc": completions held at once by each of 16 runs, 512 if None.
+            With "smc": the number of particles (partial completions) in each of 16 runs; 512 if
+            None.
         random_state : None, int, RandomState or Generator
             With "smc".
 
         Returns
         -------
         ndarray or dataframe of shape (n_samples, n_features)
-            The completion as a whole is the most probable, not each value by itself: that is the
-            largest of `marginals`. For draws from the conditional use `impute_draws`. A dataframe
-            where `fit` was given one, with the index of X where both are of pandas.
+            The completion of each row is the most probable one as a whole. The most probable level
+            of one value by itself is the largest of `marginals`. For draws from the conditional
+            distribution use `impute_draws`. If `fit` was given a dataframe, the result is a
+            dataframe; if it and X are of pandas, it has the index of X.
 
         Raises
         ------
         ModelError
-            When a row's known values have probability 0, or the search is too large.
+            When the known values of a row have probability 0, or the search is too large.
 
         Examples
         --------
@@ -175,7 +181,7 @@ class DiscreteConditions(DiscreteDensity, Conditions):
         X : array-like or dataframe of shape (n_samples, n_features)
             NaN (or None) where unknown.
         n_draws : int
-            How many completed tables.
+            The number of completed tables.
         method, n_particles
             As in `sample` with `given`.
         random_state : None, int, RandomState or Generator
@@ -183,13 +189,14 @@ class DiscreteConditions(DiscreteDensity, Conditions):
         Returns
         -------
         ndarray of shape (n_draws, n_samples, n_features), or list of n_draws dataframes
-            Multiple imputations: what is known repeats in each. Dataframes where `fit` was given
-            one.
+            Multiple imputations: every table contains the known values. Dataframes if `fit` was
+            given one.
 
         Raises
         ------
         ModelError
-            When a row's known values have probability 0, or there is too much to sum over.
+            When the known values of a row have probability 0, or there are too many completions to
+            sum over.
 
         Examples
         --------
@@ -222,24 +229,28 @@ class DiscreteConditions(DiscreteDensity, Conditions):
         X : array-like or dataframe of shape (n_samples, n_features)
             NaN (or None) where unknown.
         method : {"exact", "smc"}
-            "exact" sums over all completions, and is refused, beforehand, where a row has more than
-            2**20 of them (tables never are); "smc" sums over weighted particles.
+            "exact" sums over all completions. It is refused, before any work, if a row has more
+            than 2**20 of them; tables do not have this limit. "smc" (sequential Monte Carlo) sums
+            over weighted particles.
         n_particles : int, optional
-            With "smc": completions held at once by each of 16 runs, 512 if None.
+            With "smc": the number of particles (partial completions) in each of 16 runs; 512 if
+            None.
         random_state : None, int, RandomState or Generator
             With "smc".
 
         Returns
         -------
         dict of ndarray of shape (n_samples, n_levels)
-            By the name of the column, or by its number where `fit` was given no names; in the order
-            of its `categories_`. A known value has probability 1. Each by itself: unknown values of
-            one row hang together, for which see `impute_draws`.
+            One array for each column, by its name, or by its number if `fit` was given no names.
+            Levels are in the order of `categories_`. A known value has probability 1. Each
+            probability is of one value by itself; for unknown values of one row together, see
+            `impute_draws`.
 
         Raises
         ------
         ModelError
-            When a row's known values have probability 0, or there is too much to sum over.
+            When the known values of a row have probability 0, or there are too many completions to
+            sum over.
 
         Examples
         --------

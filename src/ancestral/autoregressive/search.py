@@ -116,8 +116,8 @@ def _walk(
         parent, level = np.nonzero(keep)
         if len(parent) > MAX_PREFIXES and not bounded:
             raise ModelError(
-                f"more than {MAX_PREFIXES} beginnings are as probable as the rows asked for: the "
-                "distribution is too flat for a certified list. Ask for fewer rows."
+                f"more than {MAX_PREFIXES} beginnings of rows are as probable as the rows asked "
+                "for: the distribution is too flat to prove the list. Ask for fewer rows."
             )
         walk.grow(level, joint[keep], parent)
     return walk.rows(), walk.log_p, dropped

@@ -32,10 +32,10 @@ from ancestral.autoregressive.steps import Stepped
 
 
 class Sequential(Stepped, DiscreteConditions):
-    """A density over rows of discrete values, one conditional per variable in order.
+    """A density over rows of discrete values, with one conditional for each variable in order.
 
-    An author writes `_fit_levels(levels)`, `start`, `step`, `take`, and may write a faster
-    `_log_density_levels(levels)`.
+    The author of a model writes `_fit_levels(levels)`, `start`, `step`, `take`, and may write a
+    faster `_log_density_levels(levels)`.
     """
 
     @within_memory(FEWER_ROWS)
@@ -47,20 +47,22 @@ class Sequential(Stepped, DiscreteConditions):
         n_particles: int | None = None,
         random_state: Any = None,
     ) -> NDArray[np.float64]:
-        """Return log p of each row, in nats; of its known part where it holds NaN.
+        """Return log p of each row, in nats; if the row holds NaN, log p of its known values.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
-            NaN (or None) marks an unknown value, which is summed out.
+            NaN (or None) marks an unknown value. The probability is summed over its possible
+            levels.
         method : {"exact", "smc"}
-            How unknown values are summed out. "exact": those after the last known value sum to
-            one, tables are walked along their stored contexts, however many values are unknown,
-            and other models by enumeration, refused beforehand where the unknown values before
-            the last known one leave more than 2**20 completions. "smc": estimated by sequential
-            Monte Carlo. `log_evidence` gives the estimate with its standard error.
+            How the sum over unknown values is found. "exact": values after the last known one sum
+            to one. Tables sum along their stored contexts, for any number of unknown values. Other
+            models sum over all completions of the unknown values before the last known one; this is
+            refused, before any work, if there are more than 2**20 of them. "smc": an estimate by
+            sequential Monte Carlo; `log_evidence` gives it with its standard error.
         n_particles : int, optional
-            With "smc": completions held at once by each of 16 runs, 512 if None.
+            With "smc": the number of particles (partial completions) in each of 16 runs; 512 if
+            None.
         random_state : None, int, RandomState or Generator
             With "smc".
 
@@ -74,9 +76,10 @@ class Sequential(Stepped, DiscreteConditions):
         NotFittedError
             Before `fit`.
         DataError
-            For another number of columns, or a level not seen in `fit`.
+            For a wrong number of columns, or a level not seen in `fit`.
         ModelError
-            When enumeration is too large, or an option is given that "exact" has no use for.
+            When there are too many completions to sum over, or an option of "smc" is given with
+            "exact".
 
         Examples
         --------
@@ -101,25 +104,25 @@ class Sequential(Stepped, DiscreteConditions):
         X : array-like or dataframe of shape (n_samples, n_features)
             NaN (or None) where unknown.
         n_particles : int, optional
-            Completions held at once by each of 16 independent runs, 512 if None; the cost grows
-            with it.
+            The number of particles (partial completions) in each of 16 independent runs; 512 if
+            None. The cost grows with it.
         random_state : None, int, RandomState or Generator
 
         Returns
         -------
         log_evidence : ndarray of shape (n_samples,)
-            Nats. The probability itself is estimated without bias; its logarithm lies low by
-            about half the squared standard error.
+            Nats. The estimate of the probability has no bias; its logarithm is too low by about
+            half the squared standard error.
         standard_errors : ndarray of shape (n_samples,)
-            Of the logarithm, from the runs; 0 where the value is exact, as it always is for
-            tables, for evidence on a beginning of the row, and where every completion was held;
-            NaN where no particle explains the row.
+            Standard error of the logarithm, in nats, from the spread of the runs. 0 where the value
+            is exact: for tables, for known values at the beginning of the row, and where every
+            completion was kept. NaN where no particle can explain the row.
 
         Notes
         -----
-        Particles look ahead to the later known values by a mixture fitted to draws of the model,
-        each run by another degree of trust in it: where they differ, the standard error says so.
-        The mixture costs 2,560 draws and its fit, once for each call.
+        Particles are guided towards the later known values by a mixture that is fitted to draws of
+        the model. The runs trust this mixture to different degrees, and differences between runs
+        increase the standard error. The mixture costs 2,560 draws and its fit, once for each call.
 
         References
         ----------
@@ -185,18 +188,19 @@ class Sequential(Stepped, DiscreteConditions):
     def sample_counts(
         self, n_samples: int, *, random_state: Any = None
     ) -> tuple[Any, NDArray[np.int64]]:
-        """Draw rows and return the distinct ones with how often each came.
+        """Draw rows, and return the distinct rows and how often each was drawn.
 
         Parameters
         ----------
         n_samples : int
-            The cost grows with the number of distinct rows, not with this: a billion is fine.
+            The number of draws. The cost grows with the number of distinct rows, not with the
+            number of draws, so a billion is possible.
         random_state : None, int, RandomState or Generator
 
         Returns
         -------
         rows : ndarray or dataframe of shape (n_distinct, n_features)
-            In lexicographic order. A dataframe where `fit` was given one.
+            In lexicographic order. A dataframe if `fit` was given one.
         counts : ndarray of shape (n_distinct,)
             They sum to `n_samples`.
 
@@ -216,7 +220,7 @@ class Sequential(Stepped, DiscreteConditions):
 
     @within_memory("Ask for fewer rows: a smaller k.")
     def most_probable(self, k: int = 1) -> tuple[Any, NDArray[np.float64], float]:
-        """Return the k most probable rows, and a certificate: the probability of all others.
+        """Return the k most probable rows, and the total probability of all other rows.
 
         Parameters
         ----------
@@ -226,17 +230,17 @@ class Sequential(Stepped, DiscreteConditions):
         Returns
         -------
         rows : ndarray or dataframe of shape (k, n_features)
-            Most probable first; fewer than k where fewer are possible. A dataframe where `fit` was
-            given one.
+            The most probable first; fewer than k if fewer rows are possible. A dataframe if `fit`
+            was given one.
         log_probabilities : ndarray of shape (k,)
             Nats.
         rest : float
-            Probability of everything not listed.
+            Total probability of all rows that are not listed.
 
         Raises
         ------
         ModelError
-            When the distribution is too flat to prove the list.
+            When the distribution is too flat to prove that no other row is more probable.
 
         Examples
         --------
@@ -253,7 +257,7 @@ class Sequential(Stepped, DiscreteConditions):
 
     @within_memory(FEWER_ROWS)
     def compress(self, X: ArrayLike) -> bytes:
-        """Return the rows as bytes, as many as the model says they hold.
+        """Compress rows to about as many bits as -log2 p of the model.
 
         Parameters
         ----------
@@ -263,19 +267,20 @@ class Sequential(Stepped, DiscreteConditions):
         Returns
         -------
         bytes
-            24 bytes, and -log2 p(x) bits per row to within rounding.
+            24 bytes, and -log2 p(x) bits for each row, to within rounding.
 
         Raises
         ------
         DataError
             When a row has probability 0 under the model.
         MissingExtraError
-            Without the package constriction.
+            When the package constriction is not installed.
 
         Notes
         -----
-        `decompress` steps the same model, so both must round alike: the same fitted model, saved
-        and loaded perhaps, on the same kind of machine. A file that does not decode says so.
+        `decompress` computes the same probabilities again, so it needs the same fitted model (it
+        may have been saved and loaded) on a machine that rounds in the same way. Bytes that do not
+        decode raise an error.
 
         Examples
         --------
@@ -290,7 +295,7 @@ class Sequential(Stepped, DiscreteConditions):
 
     @within_memory(FEWER_ROWS)
     def decompress(self, data: bytes) -> Any:
-        """Return the rows behind bytes that `compress` gave.
+        """Return the rows from the bytes that `compress` returned.
 
         Parameters
         ----------
@@ -299,12 +304,12 @@ class Sequential(Stepped, DiscreteConditions):
         Returns
         -------
         ndarray or dataframe of shape (n_samples, n_features)
-            A dataframe where `fit` was given one.
+            A dataframe if `fit` was given one.
 
         Raises
         ------
         FormatError
-            When the bytes are damaged or were made with another model.
+            When the bytes are damaged, or were made with another model.
 
         Examples
         --------

@@ -188,8 +188,8 @@ def sample_given(
 
 def _unexplained(what: str, n_particles: int) -> str:
     return (
-        f"no particle of {n_particles} explains {what}: they have probability 0 under this model, "
-        "or more particles are needed. Pass a larger n_particles."
+        f"no particle of {n_particles} explains {what}: either they have probability 0 under this "
+        "model, or more particles are needed. Pass a larger n_particles."
     )
 
 

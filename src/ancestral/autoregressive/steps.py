@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 
 
 class Stepped(ABC):
-    """What a walk wants of a model."""
+    """A model that gives its conditionals step by step."""
 
     categories_: list[NDArray]
     n_features_in_: int
@@ -46,7 +46,7 @@ class Stepped(ABC):
 
     @abstractmethod
     def start(self, n_samples: int) -> Any:
-        """Return the state of `n_samples` rows of which nothing is known yet.
+        """Return the state of `n_samples` empty rows, before their first value.
 
         Parameters
         ----------
@@ -55,7 +55,8 @@ class Stepped(ABC):
         Returns
         -------
         state
-            What `step` and `take` take; of tables an array, of other models their own.
+            The input of `step` and `take`: an array for tables, an object of their own for other
+            models.
 
         Examples
         --------
@@ -68,7 +69,7 @@ class Stepped(ABC):
 
     @abstractmethod
     def step(self, state: Any, previous: Levels | None) -> tuple[Any, Floats]:
-        """Tell each row its latest value and return the next conditional.
+        """Add the latest value to each row, and return the conditional of the next one.
 
         Parameters
         ----------
@@ -94,7 +95,7 @@ class Stepped(ABC):
 
     @abstractmethod
     def take(self, state: Any, index: Levels) -> Any:
-        """Return the state of the rows at `index`, repeats allowed.
+        """Return the state of the rows at `index`, which may repeat.
 
         Parameters
         ----------
@@ -104,7 +105,7 @@ class Stepped(ABC):
         Returns
         -------
         state
-            Of m rows.
+            The state of m rows.
 
         Examples
         --------

@@ -26,13 +26,13 @@ logger = logging.getLogger("ancestral")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tables:
-    """Conditional probability tables, reachable rows only.
+    """Conditional probability tables, stored for reachable contexts only.
 
     Parameters
     ----------
     contexts : tuple of ndarray
-        The i-th, of shape (n_i, i), holds the reachable prefixes x_1 ... x_i in lexicographic
-        order, as levels 0, 1, ...; the first has shape (1, 0).
+        The i-th, of shape (n_i, i), holds the contexts: the prefixes x_1 ... x_i of positive
+        probability, in lexicographic order, as levels 0, 1, ... The first has shape (1, 0).
     probabilities : tuple of ndarray
         The i-th, of shape (n_i, K_i): row r is p(x_{i+1} = level | contexts[i][r]).
 
@@ -62,8 +62,8 @@ class Tables:
         Raises
         ------
         DataError
-            For a table of the wrong shape, or a reachable row that holds NaN, a negative or a
-            sum other than one (beyond 1e-6; smaller differences are scaled away).
+            For a table of the wrong shape, or a reachable row that holds NaN or a negative number,
+            or that does not sum to one. Sums that differ from one by at most 1e-6 are rescaled.
 
         Returns
         -------
@@ -104,7 +104,8 @@ class Tables:
             levels = table.shape
         if scaled:
             logger.info(
-                "%d of %d tables had rows that sum to one only nearly, the first table %d: scaled.",
+                "%d of %d tables had rows whose sum is close to one but not exactly one (the "
+                "first is table %d): they were rescaled.",
                 len(scaled),
                 len(tables),
                 scaled[0],
@@ -112,7 +113,7 @@ class Tables:
         return cls(tuple(contexts), tuple(probabilities))
 
     def to_dense(self) -> list[NDArray[np.float64]]:
-        """Return the dense tables, NaN in the rows of unreachable prefixes.
+        """Return the dense tables, with NaN in the rows of unreachable prefixes.
 
         Raises
         ------
@@ -134,7 +135,7 @@ class Tables:
             raise ModelError(
                 f"the dense tables have {self.n_dense_cells} cells, "
                 f"{8 * self.n_dense_cells / 2**30:.1f} GiB; the limit is 4 GiB. "
-                "Use contexts and probabilities, which hold the reachable rows."
+                "Use contexts and probabilities, which hold only the reachable rows."
             )
         dense = []
         for i, (prefixes, rows) in enumerate(zip(self.contexts, self.probabilities)):
@@ -184,8 +185,8 @@ def _wrong_row(row: NDArray[np.float64], total: float) -> str:
     if odd.any():
         level = int(np.argmax(odd))
         return (
-            f"level {level} of the row [{shown}] is {row[level]:g}; a prefix that can be reached "
-            "needs probabilities. Mend the row, or make its prefix impossible."
+            f"level {level} of the row [{shown}] is {row[level]:g}; a reachable prefix needs "
+            "probabilities. Correct the row, or make its prefix impossible."
         )
     mend = "Divide it by its sum." if total else "Mend the row, or make its prefix impossible."
     return f"the row [{shown}] sums to {total:.9g}, and probabilities sum to 1. {mend}"

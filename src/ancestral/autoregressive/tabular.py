@@ -43,48 +43,52 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
     Parameters
     ----------
     smoothing : float
-        Added to every count (0 is maximum likelihood; 1 is Laplace's rule). With smoothing, a
-        prefix that was never seen is uniform from there on.
+        A number that is added to every count: 0 is maximum likelihood, 1 is Laplace's rule. With
+        smoothing, all levels have the same probability after a prefix that no row of the fit has.
     categories : list or mapping, optional
         Levels declared before the fit: a list with the levels of each column (None for those to be
         learnt), or a mapping of columns' names to their levels. A level that no row of the fit
-        holds has the probability that smoothing gives it. The categorical types of dataframes
+        holds gets its probability from `smoothing` alone. The categorical types of dataframes
         (pandas categories, polars' Enum, Arrow's dictionaries) declare levels too.
     missing : {"refuse", "level"}
-        What a missing value is in `fit`. "refuse": an error. "level": one more level of its column,
-        None, the last of its `categories_`. A missing value in rows is then that level, in columns
-        that have it, also to `log_density` and `impute`; unknown is what `given` leaves out.
+        What `fit` does with missing values. "refuse": raise an error. "level": treat missing as one
+        more level of its column: None, the last of its `categories_`. In columns with this level,
+        `log_density` and `impute` then also read a missing value as this level. To leave a value
+        unknown, omit it from `given`.
 
     Attributes
     ----------
     categories_ : list of ndarray
         The levels of each variable: integers, booleans or text, declared or learnt in `fit`. A
-        column of zeros and ones (or booleans) is binary, also where it is constant.
+        column of zeros and ones (or of booleans) has both levels, even if it is constant.
     tables_ : Tables
-        The conditional probability tables: reachable prefixes, and p(x_i | prefix) of each.
+        The conditional probability tables: the reachable prefixes, and p(x_i | prefix) for each.
     probabilities_, log_probabilities_ : list of ndarray
         The i-th, of shape (n_i, K_i): p(x_i = level | prefix) of each stored prefix, in
         lexicographic order, and its logarithm in nats.
     children_ : list of ndarray
-        Of the same shapes: the number of the prefix that each level leads to; below 0 where none
-        was seen.
+        Of the same shapes: the number of the longer prefix that each level leads to; below 0 if no
+        row has it.
     n_parameters_ : int
-        Stored contexts times (levels - 1).
+        The sum over the stored contexts of (levels - 1).
     n_contexts_, n_branching_contexts_ : int
-        Reachable prefixes; those where more than one level is possible.
+        The number of reachable prefixes, and of those after which more than one level is possible.
     n_dense_cells_, n_dense_free_ : int
-        Cells of the dense tables, and how many of them are free (each row sums to one).
+        The number of cells of the dense tables, and how many of them are free (each row sums to
+        one).
     entropy_ : float
-        Of the distribution written down, in nats: the least mean loss on its own draws.
+        Entropy of the model's distribution, in nats. It is the least mean loss that any model can
+        have on draws of this model.
     step_entropies_ : ndarray of shape (n_features,)
-        H(x_i | x_<i) in nats; they sum to `entropy_`.
+        The conditional entropies H(x_i | x_1 ... x_{i-1}), in nats. Their sum is `entropy_`.
     support_ : ndarray of shape (n_rows, n_features)
         Every row of positive probability, in lexicographic order.
 
     Notes
     -----
-    Unlike dense tables, memory grows with the number of distinct prefixes: at most rows times
-    variables. A row with NaN is scored by its known values, the others summed out exactly.
+    Memory grows with the number of distinct prefixes, which is at most rows times variables. (Dense
+    tables would grow exponentially with the variables.) A row with NaN is scored by the exact
+    probability of its known values.
 
     References
     ----------
@@ -135,7 +139,8 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         Raises
         ------
         DataError
-            When a table has the wrong shape, or a reachable row is no distribution.
+            When a table has the wrong shape, or a reachable row does not hold probabilities that
+            sum to one.
 
         Returns
         -------
@@ -162,7 +167,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         Returns
         -------
         list of ndarray
-            Rows of prefixes that were never seen are NaN (uniform under smoothing).
+            Rows of prefixes that were never seen are NaN, or uniform with smoothing.
 
         Raises
         ------

@@ -169,7 +169,7 @@ def cut_of(path: Path, random_state: int) -> Cut:
     kept = [j for j, label in enumerate(table.names) if label not in LEFT_OUT.get(name, ())]
     rows = table.chosen(kept).array()
     if len(rows) < FEWEST:
-        raise DataError(f"{path}: has {len(rows)} rows; {FEWEST} or more are wanted for a cut.")
+        raise DataError(f"{path}: has {len(rows)} rows; {FEWEST} or more are needed to split them.")
     order = np.random.default_rng(random_state).permutation(len(rows))
     cut = round(TRAINED * len(rows))
     probe = LatentTree(n_states=1, n_trees=1, n_sweeps=1, max_iter=0).fit(rows)

@@ -98,9 +98,9 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         Returns
         -------
         float
-            Nats; 0 for no condition, -inf for one that is impossible. Of sets and ranges it is a
-            probability. A single value of a continuous column that is no atom counts with its
-            density, per unit of the column.
+            Nats; 0 without a condition, -inf for an impossible one. For sets and ranges it is the
+            log of a probability. A single value of a continuous column contributes its log density,
+            per unit of the column, unless the value has a probability of its own (an atom).
 
         Raises
         ------
@@ -124,7 +124,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
 
     @within_memory(FEWER_ROWS)
     def surprise(self, X: ArrayLike) -> Any:
-        """Return how odd each cell is given the rest of its row: -log p(x_i | the rest), in nats.
+        """Return how surprising each cell is given the rest of its row: -log p, in nats.
 
         Parameters
         ----------
@@ -134,16 +134,16 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         Returns
         -------
         ndarray or dataframe of floats of shape (n_samples, n_features)
-            The difference of two log densities: of the row without the cell, less that of the
-            row. NaN where the cell is unknown, or its column was left out of the fit; inf for a
-            value that no state allows, which then says nothing about the rest of its row. In a
-            continuous column it is of a density, per unit of the column, and may be negative:
-            compare cells of a column with each other.
+            The log density of the row without the cell, minus the log density of the row. NaN if
+            the cell is unknown, or its column was left out of the fit. inf for a value that no
+            state allows; such a cell is then ignored for the other cells of its row. In a
+            continuous column p is a density, per unit of the column, and the result may be
+            negative: compare only cells of the same column.
 
         Raises
         ------
         ModelError
-            For a row of which the values are possible each by itself and not together.
+            For a row whose values are possible one by one, but not together.
 
         Examples
         --------
@@ -153,7 +153,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         >>> X = np.column_stack([size, 15 * size + rng.normal(0, 30, 200)])
         >>> model = LatentTree(n_states=4, n_trees=1, random_state=0).fit(X)
         >>> usual, odd = model.surprise([[50.0, 750.0], [50.0, 1350.0]])[:, 1]
-        >>> bool(odd > usual)  # the rent of a large flat, in a small one
+        >>> bool(odd > usual)  # the rent of a large flat in a small one
         True
         """
         self._check_fitted()
@@ -168,37 +168,39 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
 
     @within_memory(FEWER_DRAWS)
     def sample(self, n_samples: int = 1, *, given: Any = None, random_state: Any = None) -> Any:
-        """Draw rows ancestrally: states along the tree, then what hangs on them.
+        """Draw rows ancestrally: first the states along the tree, then each column given its state.
 
         Parameters
         ----------
         n_samples : int
             0 or more.
         given : mapping, Series, one-row dataframe, or array-like of shape (n_features,), optional
-            What is known, by name, as in {"age": 40}, or one row with NaN where unknown. Instead of
-            a value, a set of levels, {"sex": {"female"}}, or a range of numbers or dates with its
-            ends included, {"age": (40, None)}. The draws come from the exact distribution given all
-            of it, however improbable it is. Of a whole row, columns that fit left out say nothing.
+            The known values by name, as in {"age": 40}, or one row with NaN where a value is
+            unknown. Instead of a value there may be a set of levels, {"sex": {"female"}}, or a
+            range of numbers or dates that includes its ends, {"age": (40, None)}. The draws come
+            from the exact distribution given the whole condition, even if it is very improbable. In
+            a row, values of columns that the fit left out are ignored.
         random_state : None, int, RandomState or Generator
 
         Returns
         -------
         ndarray or dataframe of shape (n_samples, n_features)
-            A dataframe of the library, columns, types and levels that `fit` was given, where it was
-            given one of pandas, polars or Arrow. Columns that were left out of the fit are missing.
+            If `fit` was given a dataframe of pandas, polars or Arrow: a dataframe of the same
+            library, columns, types and levels. Columns that were left out of the fit hold missing
+            values.
 
         Raises
         ------
         ModelError
-            For a negative count, or a condition of probability 0.
+            For a negative `n_samples`, or a condition of probability 0.
         DataError
             For unknown columns, values that a column cannot have, and empty sets and ranges.
         MissingExtraError
-            Where the library of the dataframe is not installed.
+            When the library of that dataframe is not installed.
 
         Notes
         -----
-        Time O(d k^2) for the condition and O(d k) a row.
+        Time O(d k^2) for the condition, and O(d k) for each row, with d columns and k states.
 
         Examples
         --------
@@ -226,7 +228,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
 
     @within_memory(FEWER_ROWS)
     def impute(self, X: ArrayLike) -> Any:
-        """Return the rows with their unknown cells filled by one value each.
+        """Return the rows, with one value in each unknown cell.
 
         Parameters
         ----------
@@ -236,15 +238,16 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         Returns
         -------
         ndarray or dataframe of shape (n_samples, n_features)
-            Continuous cells by their mean given what is known of the row, counts by the whole
-            number next to it, levels by the most probable one. Each by itself: for values that go
-            together see `impute_draws`. A dataframe where `fit` was given one, with the index of X
-            where both are of pandas; integer columns become floats, but those of counts.
+            Continuous cells get their mean given the known values of the row, counts the whole
+            number nearest to it, and levels the most probable one. Each cell is filled by itself;
+            for cells of a row together see `impute_draws`. If `fit` was given a dataframe, the
+            result is a dataframe; if it and X are of pandas, it has the index of X. Integer columns
+            become floats, except counts.
 
         Raises
         ------
         ModelError
-            When a row's known values have probability 0.
+            When the known values of a row have probability 0.
 
         Examples
         --------
@@ -261,7 +264,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
             return self._framed(queries.imputed(self._mixture, rows), X, rows)
 
     def transform(self, X: ArrayLike) -> Any:
-        """Return the rows with their unknown cells filled: as a step of a pipeline, it imputes.
+        """Return `impute(X)`, so that the model can be a step of a scikit-learn pipeline.
 
         Parameters
         ----------
@@ -271,13 +274,13 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         Returns
         -------
         ndarray or dataframe of shape (n_samples, n_features)
-            What `impute` returns, in the same columns; scikit-learn's `set_output` says in what
-            container.
+            What `impute` returns, with the same columns, as a container of the kind that
+            scikit-learn's `set_output` sets.
 
         Raises
         ------
         ModelError
-            When a row's known values have probability 0.
+            When the known values of a row have probability 0.
 
         Examples
         --------
@@ -299,19 +302,19 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         X : array-like or dataframe of shape (n_samples, n_features)
             NaN (or None) where unknown.
         n_draws : int
-            How many completed tables.
+            The number of completed tables.
         random_state : None, int, RandomState or Generator
 
         Returns
         -------
         ndarray of shape (n_draws, n_samples, n_features), or list of n_draws dataframes
-            Multiple imputations: what is known repeats in each. Dataframes where `fit` was given
-            one.
+            Multiple imputations: every table contains the known values. Dataframes if `fit` was
+            given one.
 
         Raises
         ------
         ModelError
-            When a row's known values have probability 0.
+            When the known values of a row have probability 0.
 
         Examples
         --------
@@ -335,7 +338,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
 
     @within_memory(FEWER_ROWS)
     def marginals(self, X: ArrayLike) -> dict[Any, Floats]:
-        """Return the distribution of each cell given what is known of its row.
+        """Return the distribution of each cell given the known values of its row.
 
         Parameters
         ----------
@@ -345,16 +348,17 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         Returns
         -------
         dict of ndarray
-            By the name of the column, or its number where `fit` was given no names. Of levels
-            (n_samples, n_levels): the probability of each, in the order of `columns_`. Of numbers
-            and counts (n_samples, 2): mean and standard deviation, in the column's unit; dates as
-            days since 1970, durations as days. Known cells are degenerate: probability 1, or
-            standard deviation 0. Columns that were left out of the fit have none.
+            One array for each column, by its name, or by its number if `fit` was given no names.
+            For levels, of shape (n_samples, n_levels): the probability of each, in the order of
+            `columns_`. For numbers and counts, of shape (n_samples, 2): mean and standard
+            deviation, in the unit of the column; dates are days since 1970, durations are days.
+            Known cells have probability 1, or standard deviation 0. Columns that were left out of
+            the fit have no array.
 
         Raises
         ------
         ModelError
-            When a row's known values have probability 0.
+            When the known values of a row have probability 0.
 
         Examples
         --------
@@ -374,25 +378,26 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
 
     @within_memory(FEWER_ROWS)
     def intervals(self, X: ArrayLike, level: float = 0.9) -> dict[Any, NDArray]:
-        """Return the central interval of each cell of numbers given what is known of its row.
+        """Return the central interval of each numeric cell given the known values of its row.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_features)
             NaN (or None) where unknown.
         level : float
-            Probability between the ends, 0.9 for nine in ten.
+            Probability between the two ends, above 0 and below 1.
 
         Returns
         -------
         dict of ndarray of shape (n_samples, 2)
-            Quantiles (1 - level) / 2 and (1 + level) / 2 of continuous columns and counts, by name;
-            dates and durations as numpy's own. Both ends of a known cell are its value.
+            For each continuous or count column, by its name: the quantiles (1 - level) / 2 and (1 +
+            level) / 2, in the unit of the column. Dates and durations are datetime64 and
+            timedelta64. Both ends of a known cell are its value.
 
         Raises
         ------
         ModelError
-            When a row's known values have probability 0, or for another level.
+            When the known values of a row have probability 0, or for a `level` outside 0 to 1.
 
         Examples
         --------
@@ -418,7 +423,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
 
     @within_memory(FEWER_ROWS)
     def mean_and_covariance(self, given: Any = None) -> ConditionalMoments:
-        """Return mean and covariance of the columns of numbers given a condition.
+        """Return mean and covariance of the numeric columns given a condition.
 
         Parameters
         ----------
@@ -428,7 +433,8 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         Returns
         -------
         ConditionalMoments
-            `columns`, `mean` and `covariance` of continuous columns and counts, in their units.
+            With `columns`, `mean` and `covariance` of the continuous and count columns, in their
+            units.
 
         Raises
         ------
@@ -456,7 +462,7 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
 
     @within_memory(FEWER_ROWS)
     def most_probable(self, given: Any = None) -> MostProbable:
-        """Return the most probable levels and counts given a condition, with an upper bound.
+        """Return the most probable levels and counts given a condition, and an upper bound.
 
         Parameters
         ----------
@@ -466,9 +472,9 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         Returns
         -------
         MostProbable
-            `row`, with all levels and counts filled together, and continuous cells by their mean
-            given these; `log_probability` of its levels and counts given the condition; and
-            `upper_bound`, which no completion exceeds.
+            With `row`, the completed row: its levels and counts are found together, and continuous
+            cells are their means given these; `log_probability` of its levels and counts given the
+            condition, in nats; and `upper_bound`, which no completion exceeds, in nats.
 
         Raises
         ------
@@ -479,9 +485,9 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
 
         Notes
         -----
-        With hidden states summed out the problem is hard in general. A branch-and-bound search
-        looks into 300 partial completions at most; where that proves the completion to be the best,
-        the two numbers are equal.
+        The problem is hard in general, because the hidden states are summed out. A branch-and-bound
+        search looks at 300 partial completions at most. If it proves that the completion is the
+        best one, the two numbers are equal.
 
         Examples
         --------
@@ -507,8 +513,8 @@ class TreeAnswers(OneToOneFeatureMixin, TransformerMixin, Conditions):
         Returns
         -------
         list of tuple (column, column, float)
-            In nats, under the model, the largest first. Sums over levels; quadrature over numbers,
-            refined until it changes by less than 1e-6.
+            In nats, under the model, the largest first. It is computed by sums over levels, and by
+            quadrature over numbers, which is refined until the result changes by less than 1e-6.
 
         Examples
         --------

@@ -343,7 +343,9 @@ def settled(
     notes.of_left_out(left_out)
     notes.of_texts_of_dates(texts_of_dates)
     if not columns:
-        raise DataError("every column is left out as names or ids: give others beside them.")
+        raise DataError(
+            "every column is left out, because it holds names or ids: give other columns too."
+        )
     return columns, left_out
 
 
@@ -409,14 +411,14 @@ def _column(seen: SeenColumn, j: int, asked: str | None, levels: Declared | None
             )
         if levels is not None and not levels.by_type:
             raise ModelError(
-                f"categories names levels of column {label!r}, which holds {of}s: these have none. "
-                "Leave it out of categories, or turn the column into text first."
+                f"categories names levels of column {label!r}, which holds {of}s: these have no "
+                "levels. Leave it out of categories, or turn the column into text first."
             )
         return made
     if asked in ("continuous", "count") and levels is not None and not levels.by_type:
         raise ModelError(
             f"categories names levels of column {label!r}, and column_types says {asked!r}, which "
-            'has none. Leave it out of one of them, or say "categorical".'
+            'has no levels. Leave it out of one of them, or pass "categorical".'
         )
     if asked in ("continuous", "count"):
         if of == "text":
@@ -428,7 +430,7 @@ def _column(seen: SeenColumn, j: int, asked: str | None, levels: Declared | None
         return replace(made, kind=asked, of="number")
     if seen.levels is None and (asked is not None or levels is not None):
         raise DataError(
-            f"column {label!r} has more than {MOST_TEXTS:,} different values, which are no levels: "
+            f"column {label!r} has more than {MOST_TEXTS:,} different values, too many for levels: "
             "leave it out, or group them."
         )
     if levels is not None:

@@ -57,8 +57,8 @@ def condition_of(model: Any, columns: list[Column], given: Any) -> Condition:
             names = vars(model).get("feature_names_in_")
             label = place if names is None else names[place]
             raise DataError(
-                f"given names {label!r}, which fit left out as names or ids: leave it out here "
-                "too, or fit anew with "
+                f"given names {label!r}, which fit left out, because it holds names or ids: leave "
+                "it out here too, or fit anew with "
                 f'column_types={{{label!r}: "categorical"}}.'
             )
         i = number[place]
@@ -115,8 +115,8 @@ def _set(column: Column, value: Iterable[Any]) -> Allowed:
     values = list(value)
     if not values:
         raise DataError(
-            f"given allows column {column.name!r} no value: its set is empty. Name some, or leave "
-            "the column out."
+            f"given allows column {column.name!r} no value: its set is empty. Give some values, or "
+            "leave the column out."
         )
     if any(_is_several(one) for one in values):
         raise DataTypeError(
@@ -124,8 +124,8 @@ def _set(column: Column, value: Iterable[Any]) -> Allowed:
         )
     if any(map(is_missing, values)):
         raise DataError(
-            f"given holds a missing value in the set of column {column.name!r}: a condition is on "
-            "values. Leave it out; a column that is not named may have any value."
+            f"given holds a missing value in the set of column {column.name!r}: a condition can "
+            "only hold values. Leave it out; a column that is not named may have any value."
         )
     return Allowed(np.unique(_encoded(column, values)))
 
@@ -134,8 +134,8 @@ def _range(column: Column, ends: tuple[Any, ...]) -> Allowed:
     """Return an interval of numbers or dates; of levels that are numbers, those that lie in it."""
     if len(ends) != 2:
         raise DataError(
-            f"given holds {shown(ends)} for column {column.name!r}: a range is (low, high), either "
-            "end None; a set of values is a set, {...}."
+            f"given holds {shown(ends)} for column {column.name!r}: a range is (low, high), where "
+            "either end may be None; a set of values is a set, {...}."
         )
     if column.has_levels and column.of != "number":
         some = ", ".join(map(repr, column.levels[:2].tolist()))  # a set has no order
@@ -152,7 +152,7 @@ def _range(column: Column, ends: tuple[Any, ...]) -> Allowed:
     if low > high:
         raise DataError(
             f"given holds the range {shown(ends)} for column {column.name!r}, whose low end lies "
-            "above its high end: nothing lies between them. Give (low, high)."
+            "above its high end. Give (low, high)."
         )
     if not column.has_levels:
         return Allowed(None, low, high)
@@ -161,8 +161,8 @@ def _range(column: Column, ends: tuple[Any, ...]) -> Allowed:
     if not len(codes):
         known = ", ".join(str(level) for level in column.levels[:8])
         raise DataError(
-            f"given holds the range {shown(ends)} for column {column.name!r}, in which none of "
-            f"its levels lies: these are {known}{', ...' * (len(levels) > 8)}."
+            f"given holds the range {shown(ends)} for column {column.name!r}, which contains none "
+            f"of its levels: these are {known}{', ...' * (len(levels) > 8)}."
         )
     return Allowed(codes)
 
@@ -188,7 +188,7 @@ def _end(column: Column, end: Any, sign: int) -> float:
     if found == -sign * np.inf:
         raise DataError(
             f"given holds {found} as the {'low' if sign < 0 else 'high'} end of a range of column "
-            f"{column.name!r}: nothing lies beyond it. Give a number, or None."
+            f"{column.name!r}: no value is beyond it. Give a number, or None."
         )
     return found
 
@@ -201,8 +201,8 @@ def refuse_impossible(mixture: Mixture, columns: list[Column], condition: Condit
         if not np.isnan(value[0]) and all(np.isneginf(f.log_density(value)).all() for f in leaves):
             return ModelError(
                 f"given: {column.name!r} = {_shown(column, value[0])} has probability 0 under the "
-                "model, and nothing can be drawn or said given it. Leave it out, or give a value "
-                "like those of the fit."
+                "model, so nothing can be drawn or computed given it. Leave it out, or give a "
+                "value like those of the fit."
             )
         if what is None or not all(np.isneginf(leaf.log_mass(what)).all() for leaf in leaves):
             continue
@@ -216,12 +216,12 @@ def refuse_impossible(mixture: Mixture, columns: list[Column], condition: Condit
                 f"continuous. {mend}."
             )
         return ModelError(
-            f"given: what it allows {column.name!r} has probability 0 under the model. Widen it, "
-            "or leave the column out."
+            f"given: the values that it allows for {column.name!r} have probability 0 under the "
+            "model. Allow more values, or leave the column out."
         )
     return ModelError(
-        "given: its values are possible each by itself, and have probability 0 together. Leave one "
-        "of them out."
+        "given: its values are possible one by one, but have probability 0 together. Leave one of "
+        "them out."
     )
 
 

@@ -53,73 +53,82 @@ MOST_WEIGHT = 2.0**53  # of all rows
 
 
 class LatentTree(TreeAnswers, FromParts):
-    """A hidden tree of states over the columns of a table, of any kinds, with missing values.
+    """A tree of hidden states over the columns of a table of mixed types, with missing values.
 
     Parameters
     ----------
     n_states : int, optional
-        States k of each column. Chosen by held-out likelihood unless given.
+        The number k of hidden states of each column. If not given, it is chosen by the likelihood
+        of held-out rows.
     n_trees : int, optional
-        Trees of the mixture. By the size of the table unless given.
+        The number of trees in the mixture. If not given, it depends on the size of the table.
     column_types : "auto", mapping or list
-        "continuous", "categorical", "binary" or "count" by column, where the type that is found is
-        not what is meant. Numbers are continuous where a column holds more than 16 different ones,
-        or more than two that are not all whole, or that do not repeat twice on average.
+        "continuous", "categorical", "binary" or "count" for columns whose type is not found as you
+        mean it. A column of numbers is taken as continuous if it holds more than 16 different
+        values; or more than two that are not all whole numbers; or more than two that occur less
+        than twice on average.
     categories : mapping or list, optional
-        Levels of columns, by name or for each column (None: to be learnt), those that no row holds
-        among them. A dataframe's categorical types declare theirs.
+        The levels of columns, by name or as a list for all columns (None: learn them from the
+        rows). They may include levels that no row holds. Categorical types of dataframes declare
+        levels too.
     n_sweeps : int, optional
-        How often all rows are looked at in batches, at most.
+        The most passes over all rows in batches.
     max_iter : int, optional
-        Passes over all rows at the end, in which the likelihood rises. Unless given one at most,
-        where the rows held out gained by the like, or two, where the trees were fitted to a sample.
+        The most passes over all rows at the end, in which the likelihood rises. If not given: one
+        pass, if such passes improved the held-out rows; two, if the trees were fitted to a sample.
     random_state : None, int, RandomState or Generator
-        The starts, the batches, the rows held out and the trees.
+        Draws the starts, the batches, the held-out rows and the trees.
     verbose : bool
         Show the progress on stderr.
 
     Attributes
     ----------
     columns_ : list of dict
-        What was found of each column that is modelled: "name", "place" in the table, "kind", "of"
-        (what its values are), "levels", "scale", "grid" and "atoms".
+        What was found for each column of the model: "name", "place" (its number in the table),
+        "kind" (its type), "of" (the kind of its values), "levels", "scale" (the unit of the fit),
+        "grid" (the step between values) and "atoms" (values with a probability of their own).
     left_out_ : list
-        Names of columns that are not modelled: text of which nearly every row has its own.
+        Names of columns that are not in the model: columns of text in which nearly every row has
+        another value.
     tree_ : ndarray of shape (n_columns,)
-        The parent of each column in the first tree; -1 for the root.
+        The number of the parent of each column in the first tree; -1 for the root.
     information_ : ndarray of shape (n_columns, n_columns)
-        Mutual information of each pair of columns, in nats, by which the trees were chosen.
+        Mutual information of each pair of columns, in nats. The trees were chosen by it.
     n_states_, n_trees_ : int
     weights_ : ndarray of shape (n_trees_,)
     members_ : list of dict
-        What each tree learnt, as plain arrays.
+        The parameters of each tree, as arrays.
     n_parameters_ : int
-        Free parameters of all trees, and the weights.
+        The number of free parameters of all trees and of the weights.
     log_likelihood_ : float
-        Of the rows of the fit, in nats.
+        Log-likelihood of the rows of the fit, in nats.
     n_iter_ : int
-        How often all rows were looked at in the end: the last look changes nothing.
+        The number of passes over all rows at the end. The last pass only measures, and changes
+        nothing.
     history_ : list of float
-        What the passes at the end maximise, before and after each: the log-likelihood and the
-        logarithm of the prior that the pseudo-counts stand for, in nats. It rises.
+        The value that the passes at the end maximise, before and after each: the log-likelihood
+        plus the log prior, in nats. It rises. The prior is the one that corresponds to the
+        pseudo-counts.
     tried_ : list of dict
-        Numbers of states, starts and prior variances that were tried, and what they gave in nats
-        per row held out.
+        The numbers of states, starts and prior variances that were tried, and the score of each, in
+        nats per held-out row.
 
     Notes
     -----
-    Rows that differ in nothing are one row of their joint weight, so that weights are counts to the
-    last bit, and neither the order of rows nor the units of columns change what is learnt. The work
-    is bounded by counts of rows, columns, states and sweeps, never by the clock: a seed gives the
-    same model. Ctrl-C keeps the best so far. A sweep costs n d k^2.
+    Equal rows are merged into one row with the sum of their weights. So a row of weight 2 gives
+    exactly the same model as two equal rows, and neither the order of rows nor the units of columns
+    change the model. The amount of work depends on the numbers of rows, columns, states and passes,
+    never on the clock: the same seed gives the same model. Ctrl-C keeps the best model so far. A
+    pass costs n d k^2.
 
-    Of more than 50 million values, and 20,000 rows (on workers with little memory of fewer: their
-    numbers may take a 32nd of it), the trees are fitted to a sample of the rows that has about as
-    many, and then to all rows by two updates: data in parts are read four times. Levels, and the
-    least and largest number of each column, are those of all rows. The sample depends on the values
-    of its rows alone, and so on the units of columns, but neither on the order of the rows nor on
-    the parts in which they come; where a source of more than four such samples tells its number of
-    rows beforehand, on chance too. A column with more than 100,000 different texts is left out.
+    If there are more than 50 million values and more than 20,000 rows, the trees are fitted to a
+    sample of about that many values, and then to all rows by two updates; data in parts are read
+    four times. (On workers with little memory the sample is smaller: it takes at most 1/32 of the
+    memory.) Levels, and the least and largest number of each column, are those of all rows. The
+    sample depends only on the values of the rows, and so on the units of columns, but not on the
+    order of the rows or on the parts. If a source that is larger than four such samples gives its
+    number of rows beforehand, the sample also depends on chance. A column with more than
+    100,000 different texts is left out.
 
     References
     ----------
@@ -187,10 +196,11 @@ class LatentTree(TreeAnswers, FromParts):
         Parameters
         ----------
         X : dataframe or array-like of shape (n_samples, n_features)
-            Numbers, booleans, text, categories, dates and durations; missing anywhere.
+            Numbers, booleans, text, categories, dates and durations. Any cell may be missing.
         y : ignored
         sample_weight : array-like of shape (n_samples,), optional
-            How often each row counts: a row of weight 2 is a row twice, and one of 0 is absent.
+            How often each row counts. A row of weight 2 counts as two equal rows; rows of weight 0
+            are left out.
 
         Returns
         -------
@@ -199,9 +209,9 @@ class LatentTree(TreeAnswers, FromParts):
         Raises
         ------
         DataError
-            For a column all missing or of mixed kinds, and infinite numbers.
+            For a column without values, a column that mixes types, and infinite numbers.
         ModelError
-            For parameters out of bounds, or a model that memory does not hold.
+            For parameters out of bounds, or a model that does not fit in memory.
 
         Examples
         --------

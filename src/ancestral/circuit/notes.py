@@ -15,8 +15,8 @@ def of_left_out(labels: list[Any]) -> None:
         return
     are, them = ("are", "them") if len(labels) > 1 else ("is", "it")
     warn(
-        f"{_named(labels)} {are} left out: nearly every row has a text of its own there, which "
-        f"says nothing about other rows. Drop {them} before, or keep {them} by "
+        f"{_named(labels)} {are} left out: nearly every row has another text there, so it tells "
+        f"nothing about other rows. Drop {them} before, or keep {them} by "
         f"column_types={_as_categorical(labels)}."
     )
 

@@ -178,8 +178,8 @@ def refuse_too_large(n_columns: int, n_states: int, n_trees: int) -> None:
     """Raise ModelError for what memory does not hold, before it is taken."""
     if n_columns > MOST_COLUMNS:
         raise ModelError(
-            f"{n_columns} columns are more than the {MOST_COLUMNS} whose pairs are compared. "
-            "Select columns, or fit parts of them."
+            f"{n_columns} columns are more than {MOST_COLUMNS}, the most whose pairs can be "
+            "compared. Select columns, or fit parts of them."
         )
     needed = TREE_BYTES * n_columns * n_states**2 * n_trees
     if needed > LARGEST:

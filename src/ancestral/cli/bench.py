@@ -20,7 +20,11 @@ def command() -> None:
     """
 
 
-@command.command("debd", context_settings=CONTEXT, short_help="Binary tables in three parts.")
+@command.command(
+    "debd",
+    context_settings=CONTEXT,
+    short_help="Binary tables with training, validation and test rows.",
+)
 @click.argument("sources", metavar="[SETS, FILES OR FOLDERS]", nargs=-1)
 @click.option(
     "--model",
@@ -37,8 +41,8 @@ def bench_debd(sources: tuple[str, ...], *, model: Any, as_json: bool) -> None:
     this folder (none: all that are there). FILES are NAME.npz (arrays train, valid, test) or
     NAME.train.data with NAME.valid.data and NAME.test.data beside it; a FOLDER holds either.
 
-    A set takes at most 150 processor seconds, less where eight orders are done sooner; the work of
-    hidden trees is counted, not timed.
+    A set takes at most 150 processor seconds, or less if eight orders are finished sooner. Hidden
+    trees have no time limit; their amount of work is fixed.
 
     \b
     Example:
@@ -63,7 +67,7 @@ def bench_mixed(sources: tuple[str, ...], *, as_json: bool) -> None:
     NAMES, such as penguins, are looked for in $ANCESTRAL_DATA/mixed and the usual places beside
     this folder (none: all that are there). FILES are .csv, .tsv or .parquet, with gaps and dates.
 
-    Beside it stand independent columns and latent classes, of the same columns and measure.
+    For comparison: independent columns and latent classes, with the same columns and units.
 
     \b
     Example:

@@ -24,13 +24,13 @@ COMMANDS = {
     "report": "Answer the assignment; write PDF, HTML and zip.",
     "fit": "Fit a model to data and save it.",
     "sample": "Draw from a saved model.",
-    "score": "Exact log density of data under a model.",
+    "score": "Print the exact log density of data under a model.",
     "impute": "Fill the gaps of a table, or draw them.",
-    "predict": "Mean of y given inputs; probabilities of edges.",
-    "compare": "Models side by side on the same held-out data.",
-    "inspect": "What is in a model file.",
+    "predict": "Predict y given inputs, or edges.",
+    "compare": "Compare models on the same held-out data.",
+    "inspect": "Show what is in a model file.",
     "bench": "Score public benchmarks.",
-    "studio": "Touch the models in a browser.",
+    "studio": "Change the models by hand in a browser.",
 }
 
 

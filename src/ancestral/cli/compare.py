@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 def command(files: tuple[Path, ...], data: str, *, as_json: bool, **asked: Any) -> None:
     """Compare models by their exact log density of DATA, which none of them was fitted to.
 
-    The best is first. The differences to it are taken row by row, so that their standard error is
-    that of the difference, much smaller than those of the means. Models must speak of the same
-    thing: probabilities and densities cannot be compared, nor models of other columns.
+    The best is first. The differences to it are computed row by row. Their standard errors are
+    those of the differences, which are much smaller than those of the means. Models must be of the
+    same columns. Probabilities and densities cannot be compared.
 
     \b
     Example:

@@ -34,8 +34,8 @@ KINDS: dict[Face, str] = {
     "conditional": "a target given inputs",
     "graphs": "graphs",
 }
-_VALIDATION = "Rows held out, as DATA: they say when to stop, and which weights to keep."
-_FORCE = "Replace a file that is there already; a model is replaced by a model without it."
+_VALIDATION = "Held-out rows, as DATA. They decide when to stop, and which weights to keep."
+_FORCE = "Replace a file that already exists. An old model file is replaced in any case."
 _MOST_STEPS = 20  # iterations that are shown
 _NOT_KEPT = "nothing was saved. With --checkpoint FOLDER a training can be stopped and resumed."
 
@@ -84,10 +84,10 @@ def command() -> None:
     with --nodes; or built-in: @icons, @faces, @classrooms, @diabetes.
 
     A folder of tables, a pattern such as 'rows/*.parquet', an address such as s3://bucket/rows and
-    a file beyond memory are read part by part, as often as the fit asks.
+    a file larger than memory are read part by part, as often as the fit needs.
 
     Text is read as UTF-8, with commas between cells and points before decimals; --sep, --decimal,
-    --thousands and --encoding say otherwise. None of them is guessed.
+    --thousands and --encoding change this. None of them is guessed.
 
     `ancestral fit MODEL --help` lists the model's own parameters.
 
@@ -193,7 +193,8 @@ def _checkpoint_options() -> list[click.Parameter]:
             ["--checkpoint"],
             metavar="FOLDER",
             type=click.Path(path_type=Path),
-            help="Save the training in FOLDER, and go on from what is there. Ctrl-C stops it so.",
+            help="Save the training in FOLDER, and go on from a training saved there. "
+            "Ctrl-C saves it and stops.",
         ),
         click.Option(
             ["--checkpoint-every"],
@@ -256,8 +257,8 @@ def _option_of(
             multiple=True,
             metavar="COLUMN=TYPE",
             callback=_types_of,
-            help="What a column is, where it is not found: continuous, categorical, binary or "
-            "count. Once for each column.",
+            help="The type of a column, if it is not found as you mean it: continuous, "
+            "categorical, binary or count. Repeat for each column.",
         )
     if parameter.name == "categories":
         return click.Option(
@@ -265,8 +266,8 @@ def _option_of(
             multiple=True,
             metavar="COLUMN=LEVEL,LEVEL",
             callback=_categories_of,
-            help="Levels declared before the fit, in their order: sky=rain,sun. Once for each "
-            "column; those of the others are learnt.",
+            help="Levels declared before the fit, in their order: sky=rain,sun. Repeat "
+            "for each column. The levels of other columns are learnt.",
         )
     if parameter.name == "terms":
         return click.Option(
@@ -274,7 +275,7 @@ def _option_of(
             required=parameter.default is parameter.empty,
             metavar="TERM,TERM",
             callback=_terms_of,
-            help="What tells pairs of nodes apart, with commas between: "
+            help="The terms of pairs of nodes, separated by commas: "
             '"match:house,absdiff:age,inner_product".',
         )
     return click.Option(

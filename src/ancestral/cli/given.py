@@ -27,8 +27,9 @@ given_option = click.option(
     "--given",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A column's known value; once for each. Columns without names go by number, from 0. A "
-    'tree also takes "NAME in A,B", "NAME>LOW", "NAME<=HIGH".',
+    help="The known value of a column. Repeat for each known column. Columns "
+    'without names have numbers from 0. A tree also takes "NAME in A,B", '
+    '"NAME>LOW", "NAME<=HIGH".',
 )
 _MARKS = re.compile(r"\s*(>=|<=|=|>|<|in\s)(.*)", re.S)
 _WORDS = 'NAME=VALUE, "NAME in A,B", "NAME>LOW" or "NAME<=HIGH"'
@@ -53,7 +54,7 @@ def method_options(*, n_particles: str) -> Callable[[Command], Command]:
         return click.option(
             "--method",
             type=click.Choice(["exact", "smc"]),
-            help="exact, or by weighted particles (smc), where exact is refused.  [default: exact]",
+            help="exact, or smc (weighted particles), if exact is refused.  [default: exact]",
         )(command)
 
     return add

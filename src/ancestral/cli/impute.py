@@ -53,13 +53,15 @@ if TYPE_CHECKING:
 @click.option(
     "--draws",
     type=click.IntRange(min=1),
-    help="Write so many independent draws of the gaps, one table below the other, numbered in a "
-    "first column named draw.",
+    help="Write this number of independent draws of the gaps, one table below the "
+    "other. The first column, draw, numbers them.",
 )
-@method_options(n_particles="completions held at once by each of 16 runs.")
+@method_options(n_particles="the number of particles in each of 16 runs.")
 @force_option
 @reading_options("discrete", "continuous", "mixed", but="--missing")
-@click.option("--random-state", type=int, metavar="INT", help="Seed: the same one draws the same.")
+@click.option(
+    "--random-state", type=int, metavar="INT", help="Seed. The same seed gives the same draws."
+)
 @json_option
 def command(
     file: Path,

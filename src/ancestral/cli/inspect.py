@@ -15,7 +15,7 @@ from ancestral.cli.terminal import CONTEXT, json_option, show
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def command(file: Path, *, as_json: bool) -> None:
-    """Say what the model in FILE is: class, parameters, size, what it learnt.
+    """Print what the model in FILE is: class, parameters, size, what it learnt.
 
     \b
     Example:

@@ -54,10 +54,10 @@ OF_GRAPHS = (
 @click.option(
     "--pairs",
     type=click.Choice(["unknown", "unlinked", "all"]),
-    help="Of graphs: dyads that nobody observed, these and those without a link, or all.  "
-    "[default: unknown, where there are any]",
+    help="Graphs: unknown dyads; unknown dyads and those without a link; or all.  "
+    "[default: unknown, if there are any]",
 )
-@click.option("--top", type=click.IntRange(min=1), help="Of graphs: so many pairs at most.")
+@click.option("--top", type=click.IntRange(min=1), help="Graphs: the most pairs to print.")
 @force_option
 @reading_options("conditional", "graphs", but="--target")
 @json_option
@@ -73,13 +73,14 @@ def command(
 ) -> None:
     """Predict from the model in FILE for each row of DATA.
 
-    Regression models give the mean of y given the inputs in DATA, whose other columns count for
-    nothing. Models of graphs give pairs of nodes with the probability of their link, the most
-    probable first: of the graphs in DATA, or of the nodes of the fit where the model has learnt
-    their positions.
+    Regression models give the mean of y given the inputs in DATA, whose other columns are ignored.
+    Models of graphs give pairs of nodes with the probability of their link, the most probable
+    first: of the graphs in DATA, or of the nodes of the fit, if the model has learnt their
+    positions.
 
     Inputs in a folder of tables, at a pattern such as 'rows/*.parquet' or an address such as
-    s3://bucket/rows, or in a file beyond memory are read, and answered in a file, part by part.
+    s3://bucket/rows, or in a file larger than memory are read part by part, and the results are
+    written to a file part by part.
 
     \b
     Examples:

@@ -84,18 +84,21 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
         (
             "--target",
             ("conditional",),
-            {"help": "The target's column. Default: y or target, or the second of two."},
+            {"help": "The column of the target. Default: y or target, or the second of two."},
         ),
-        ("--key", files, {"help": "Which array, where an .npz or pickle holds several."}),
+        ("--key", files, {"help": "Which array to read, if an .npz or pickle holds several."}),
         (
             "--missing",
             rows,
-            {"is_flag": True, "help": "NaN and empty cells stand for missing values."},
+            {"is_flag": True, "help": "Read NaN and empty cells as missing values."},
         ),
         (
             "--max-bytes",
             texts,
-            {"type": click.IntRange(min=1), "help": "Read files that expand up to so many bytes."},
+            {
+                "type": click.IntRange(min=1),
+                "help": "The most bytes to which a compressed file may expand.",
+            },
         ),
         (
             "--sep",
@@ -111,7 +114,11 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
             texts,
             {"help": "Text: the character between thousands, as in 1,000.  [default: none]"},
         ),
-        ("--encoding", texts, {"help": "Text: as in latin-1 or utf-16.  [default: utf-8]"}),
+        (
+            "--encoding",
+            texts,
+            {"help": "Text: the encoding, such as latin-1 or utf-16.  [default: utf-8]"},
+        ),
         (
             "--rejects",
             files,
@@ -123,30 +130,37 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
         (
             "--text",
             ("discrete", "mixed"),
-            {"help": "Columns whose cells are text, even where they look like numbers: zip,code."},
+            {"help": "Columns to read as text, even if they look like numbers: zip,code."},
         ),
         (
             "--nodes",
             ("graphs",),
-            {"help": "Graphs: DATA is a table of links, and this the table of their nodes."},
+            {"help": "Graphs: the table of nodes, if DATA is a table of links."},
         ),
         (
             "--attributes",
             ("graphs",),
-            {"help": "Graphs: which node attributes are features, as in age,Sex. Default: all."},
+            {
+                "help": "Graphs: the node attributes to use as features, as in age,Sex. Default: "
+                "all."
+            },
         ),
         (
             "--categorical",
             ("graphs",),
-            {"help": "Graphs: which numbers are groups, as in Grade,Year. Text always is."},
+            {
+                "help": "Graphs: attributes whose numbers are codes of groups, as in Grade,Year. "
+                "Text always is."
+            },
         ),
         (
             "--header/--no-header",
             ("graphs",),
             {
                 "default": None,
-                "help": "Graphs: the first line of an edge list holds names, or is an edge.  "
-                "[default: whichever is clear]",
+                "help": "Graphs: whether the first line of an edge list holds names or is an "
+                "edge.  "
+                "[default: found from the lines]",
             },
         ),
         (
@@ -154,8 +168,9 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
             ("graphs",),
             {
                 "type": click.Choice(["keep", "union", "intersection", "refuse", "yes"]),
-                "help": "Graphs: keep directions where the file says them, link nodes where a link "
-                "leads either way or both ways, refuse them; yes: a table's links have one.  "
+                "help": "Graphs: keep the directions in the file; union: link nodes if a link "
+                "leads either way; intersection: if links lead both ways; refuse "
+                "directions; yes: the links of a table have a direction.  "
                 "[default: keep]",
             },
         ),
@@ -169,15 +184,19 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
                 },
             )
             for name, first, text in (
-                ("multiple", "merge", "links that stand more than once are one"),
+                ("multiple", "merge", "count repeated links once"),
                 ("loops", "drop", "leave out links of a node with itself"),
-                ("weights", "binarise", "any weight but 0 is a link, a missing one unknown"),
+                (
+                    "weights",
+                    "binarise",
+                    "read any weight except 0 as a link, a missing weight as unknown",
+                ),
             )
         ],
         (
             "--unknown",
             ("graphs",),
-            {"help": "Graphs: a table of pairs of nodes that nobody observed."},
+            {"help": "Graphs: a table of unknown dyads (pairs of nodes that nobody observed)."},
         ),
     ]
 

@@ -22,7 +22,9 @@ ROOMS = ("pixels", "faces", "classroom", "line")  # where the report's text has 
     type=click.Path(path_type=Path),
     help="The folder to write.",
 )
-@click.option("--author", "authors", multiple=True, help="An author. Give it once for each author.")
+@click.option(
+    "--author", "authors", multiple=True, help="Name of an author. Repeat for each author."
+)
 @click.option("--title", help="The report's title.")
 @click.option("--course", help="The course's name.")
 @click.option(
@@ -32,7 +34,7 @@ ROOMS = ("pixels", "faces", "classroom", "line")  # where the report's text has 
     show_default=True,
     help="The size of the pages.",
 )
-@click.option("--full", is_flag=True, help="Add an appendix with results beyond the assignment.")
+@click.option("--full", is_flag=True, help="Add an appendix with everything beyond the assignment.")
 @click.option("--target", help="The column of the .csv that is the target.")
 @json_option
 def command(
@@ -49,12 +51,12 @@ def command(
 ) -> None:
     """Answer the assignment item by item: PDF, HTML, figures, models, numbers, and a zip.
 
-    The zip holds the four short scripts that make the figures and numbers. In the HTML, the reader
-    can move the fitted models by hand. The command takes one to two minutes.
+    Four short scripts, which are in the zip, make all figures and numbers. In the HTML you can
+    change the fitted models by hand. It takes one to two minutes.
 
     DIR is the folder of your files: any of image_cpts.pkl.gz (tables), eigenfaces.npy (images),
-    classroom_graphs.pkl (graphs) and a .csv with a target column (for --full). Built-in data
-    replace what it lacks. Without DIR, all data are built in.
+    classroom_graphs.pkl (graphs) and a .csv with a target column (for --full). Built-in data are
+    used for what is missing; without DIR, for everything.
 
     \b
     Examples:

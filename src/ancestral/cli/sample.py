@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @click.command("sample", context_settings=CONTEXT)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("-n", "--n-samples", type=int, help="How many draws.  [default: 1]")
+@click.option("-n", "--n-samples", type=int, help="The number of draws.  [default: 1]")
 @click.option(
     "-o",
     "--output",
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 )
 @given_option
 @click.option("--collage", type=click.Path(path_type=Path), help="A picture of the draws (.png).")
-@click.option("--shape", metavar="HxW", help="Of the images in a collage. Default: square.")
+@click.option("--shape", metavar="HxW", help="Shape of the images in a collage. Default: square.")
 @click.option(
     "--n-nodes", type=int, help="Nodes of each graph (graph models).  [default: 15; positions: all]"
 )
@@ -56,13 +56,15 @@ if TYPE_CHECKING:
 @click.option(
     "--features",
     metavar="DATA",
-    help="Features of the nodes, or: uniform (graph models). Default: as in the fit.",
+    help="Features of the nodes, or the word uniform (graph models). Default: as in the fit.",
 )
 @click.option("--inputs", metavar="DATA", help="Inputs X to draw y for (regression models).")
-@method_options(n_particles="completions held at once by each of 16 runs.")
+@method_options(n_particles="the number of particles in each of 16 runs.")
 @force_option
 @reading_options("conditional", but="--target")
-@click.option("--random-state", type=int, metavar="INT", help="Seed: the same one draws the same.")
+@click.option(
+    "--random-state", type=int, metavar="INT", help="Seed. The same seed gives the same draws."
+)
 @json_option
 def command(
     file: Path,
@@ -78,8 +80,8 @@ def command(
 ) -> None:
     """Draw from the model in FILE, parents first. Without -o or --collage, draws are printed.
 
-    Draws are a table of the kind that the model was fitted to, with its names and levels. Those
-    that memory would not hold are written to a .csv, .tsv, .parquet or .npy file block by block.
+    Draws are a table of the kind that the model was fitted to, with its names and levels. Draws
+    that do not fit in memory are written to a .csv, .tsv, .parquet or .npy file block by block.
 
     \b
     Examples:

@@ -50,12 +50,12 @@ from ancestral.errors import DataError
 @click.option(
     "--leave-one-out",
     is_flag=True,
-    help="Fit the model anew without each row in turn, and say whether it generalises.",
+    help="Fit the model again without each row in turn, and tell whether it generalises.",
 )
 @click.option(
     "--surprise",
     is_flag=True,
-    help="Say which cells are odd given the rest of their row: -log p of each, in nats.",
+    help="Print how surprising each cell is given the rest of its row: -log p of each, in nats.",
 )
 @force_option
 @reading_options("discrete", "continuous", "mixed", "conditional", "graphs")
@@ -73,12 +73,12 @@ def command(
 ) -> None:
     """Print the exact log density, in nats, of DATA under the model in FILE.
 
-    For discrete models beside it: bits per dimension, the entropy of DATA (no model's mean loss is
-    below it), the distance to it (KL), and the probability the model gives to the rows of DATA.
+    For discrete models also: bits per dimension, the entropy of DATA (the lowest possible mean
+    loss), the difference to it (KL divergence), and the total probability of the rows of DATA.
 
     A folder of tables, a pattern such as 'rows/*.parquet', an address such as s3://bucket/rows and
-    a file beyond memory are read part by part: their log densities alone are said, and written as
-    they come.
+    a file larger than memory are read part by part. Only their log densities are given, and written
+    part by part.
 
     \b
     Examples:

@@ -18,7 +18,7 @@ from ancestral.cli.terminal import CONTEXT, say
     type=click.Path(path_type=Path),
     help="Write the page as one HTML file.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), help="Default: 8320, or a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port. Default: 8320, or a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--browser/--no-browser", default=True, help="Open the page.  [default: browser]")
 @force_option
@@ -31,11 +31,11 @@ def command(
     browser: bool,
     force: bool,
 ) -> None:
-    """Open the studio: a page in the browser where you can move every model by hand.
+    """Open the studio: a page on which you change every model by hand.
 
     FILES are saved models, and data of the kinds that `fit` and `report` take. A FOLDER holds any
-    number of them. Built-in data replace the kinds that are not given. With --export, the page is
-    written as one file that needs no server and no network.
+    number of them. Built-in data are used for the kinds that are not given. With --export, the page
+    is written as one file that needs no server and no network.
 
     \b
     Example:

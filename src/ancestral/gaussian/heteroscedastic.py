@@ -94,49 +94,52 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
     Parameters
     ----------
     fit_intercept : bool
-        False forces the mean through the origin; the log variance always has its own intercept.
+        False forces the mean through the origin. The log variance always has an intercept.
     max_iter : int
-        Steps at most.
+        The most steps.
     tol : float
-        The fit stops when a step would move no parameter by more than so many standard errors: its
-        length tells how far the maximum is, so that no gain in nats is looked at.
+        The fit stops when the next step would move every parameter by less than this number of
+        standard errors.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
-        w, of the mean.
+        w, the coefficients of the mean.
     intercept_ : float
         b; 0.0 without intercept.
     variance_coef_ : ndarray of shape (n_features,)
-        v, of the log variance: a unit more of x_j multiplies the variance by exp(v_j).
+        v, the coefficients of the log variance. If x_j rises by one unit, the variance is
+        multiplied by exp(v_j).
     variance_intercept_ : float
-        c, with weights of a row of weight 1; -inf where the fit is exact.
+        c; with weights, that of a row of weight 1. -inf if the fit is exact.
     standard_errors_ : ndarray of shape (p,)
-        Of the mean's intercept (first, where there is one) and of `coef_`, from Fisher's
-        information; nan for a coefficient that the data do not identify.
+        Standard errors of the mean's intercept (first, if there is one) and of `coef_`, from the
+        Fisher information. nan for a coefficient that the data do not determine.
     variance_standard_errors_ : ndarray of shape (n_features + 1,)
-        Of `variance_intercept_` and of `variance_coef_`, likewise.
+        Standard errors of `variance_intercept_` and of `variance_coef_`, found in the same way.
     log_likelihood_ : float
-        Of the training data, in nats, at the parameters as they are held: the sum of
-        `log_density` of the rows and weights of the fit; inf where it has no bound.
+        Log-likelihood of the training data, in nats: the sum of `log_density` over the rows of the
+        fit, with their weights. inf if it has no bound.
     history_ : list of float
         The log-likelihood before each step and at the end.
     n_iter_ : int
     n_parameters_ : int
-        Identified coefficients of mean and log variance, and their intercepts.
+        The number of coefficients that the data determine, of mean and log variance, and their
+        intercepts.
     n_samples_ : int
     rank_ : int
         Features that are linearly independent.
     column_means_ : ndarray of shape (n_features,)
     feature_means_, inverse_root_, aliases_ : ndarray
-        As those of `LinearGaussian`, the covariance itself in place of that over sigma^2.
+        As those of `LinearGaussian`, but with the covariance itself instead of the covariance
+        divided by sigma^2.
 
     Notes
     -----
-    A step costs O(n m), or O(n m^2) where the information is summed anew; m is n_features. The
-    likelihood has no bound where some rows can be fitted exactly while the variance vanishes there
-    alone, as happens with few rows for each column: once the fit runs that way it is given up with
-    a warning, and the density is refused. The standard errors are those of large samples.
+    A step costs O(n m), or O(n m^2) if the Fisher information is computed anew; m is n_features.
+    The likelihood has no bound if some rows can be fitted exactly while the variance goes to 0 at
+    these rows alone. This can happen with few rows for each column. The fit then stops with a
+    warning, and the density is refused. The standard errors are valid for large samples.
 
     References
     ----------
@@ -190,8 +193,8 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
         free = n - mean.inverse_root.shape[1]
         if mean.is_exact[0] or not free:
             why = (
-                "what is left is no more than the rounding of the data, so the variance cannot be "
-                "told from 0"
+                "the residuals are as small as the rounding of the data, so the variance cannot "
+                "be told from 0"
                 if free
                 else "there are as many coefficients as rows, so variance and standard errors do "
                 "not exist"
@@ -214,8 +217,9 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
                 found = run.climb(self, rows, first, tol=0.0, max_iter=max_iter + 1)
         except Vanishing as vanishing:
             warn(
-                f"the likelihood is unbounded: the variance at row {vanishing.row} runs to 0 "
-                "while the mean fits that row exactly. Least squares with one variance is kept; "
+                f"the likelihood is unbounded: the variance at row {vanishing.row} goes to 0 while "
+                "the mean fits that row exactly. The fit of least squares with one variance is "
+                "kept; "
                 "density, aic, bic and sample are refused. Drop columns or add rows."
             )
             self._set_unbounded(mean, float(np.ldexp(start, 2 * unit)), unit=unit)
@@ -332,7 +336,7 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
                 "exactly collinear with earlier columns and the intercept: "
                 f"{', '.join(self._column_name(j) for j in dependent[:8])}"
                 f"{', ...' * (len(dependent) > 8)}. Their coefficients are set to 0; the "
-                "likelihood stands, and so do predictions at rows that are collinear too."
+                "likelihood does not change, nor do predictions at rows that are collinear too."
             )
         refuse_unheld(mean)
         return mean, variance
@@ -406,7 +410,7 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
         >>> y = 2 * x + rng.normal(size=400) * np.exp(x - 1)
         >>> model = HeteroscedasticGaussian().fit(x[:, None], y)
         >>> low, high = model.confidence_interval([[0.0], [3.0]])
-        >>> bool(high[0] - low[0] < high[1] - low[1])  # less sure where the noise is wide
+        >>> bool(high[0] - low[0] < high[1] - low[1])  # wider where the noise is larger
         True
         """
         return self._interval(X, level, own_noise=False)
@@ -428,7 +432,7 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
         -------
         low, high : ndarray of shape (n_samples,)
             In the units of y: predict(X) -+ z * sqrt(sigma(x)^2 / weight + the mean's own
-            variance). nan, after a warning, where the data do not determine the mean.
+            variance). nan, with a warning, at rows where the data do not determine the mean.
 
         Examples
         --------
@@ -470,7 +474,7 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
         Returns
         -------
         low, high : ndarray of shape (p,)
-            nan where not identified.
+            nan for coefficients that the data do not determine.
 
         Examples
         --------
@@ -498,7 +502,7 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
         Returns
         -------
         low, high : ndarray of shape (n_features + 1,)
-            nan where not identified.
+            nan for coefficients that the data do not determine.
 
         Examples
         --------
@@ -516,12 +520,12 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
         return values - half, values + half
 
     def summary(self, level: float = 0.95) -> Summary:
-        """Return two tables of the fit, of mean and log variance, to be printed.
+        """Return two tables to print: the coefficients of the mean, and those of the log variance.
 
         Parameters
         ----------
         level : float
-            Of the intervals.
+            Probability of the intervals.
 
         Returns
         -------

@@ -81,73 +81,79 @@ SMALLER = (
 
 
 class NeuralGaussian(FromBatches, ConditionalDensity):
-    """Mean and variance of y by a small network, behind the face of the linear model.
+    """Regression by a small neural network that gives the mean and the variance of y.
 
     Parameters
     ----------
     hidden_size : int
-        Units of each hidden layer.
+        Number of units of each hidden layer.
     num_layers : int
-        Hidden layers; 0 leaves a line for the mean and one for the log variance.
+        Number of hidden layers. With 0, the mean and the log variance are linear in x.
     penalty : float
-        Precision of the normal prior on the weights, inputs and target being standardised.
+        Precision of the normal prior on the weights. It applies to standardised inputs and targets.
     learning_rate : float
-        Adam's, after a short linear warm-up; it falls along a cosine.
+        Learning rate of the optimiser Adam. It rises linearly to this value in a short warm-up, and
+        then falls along a cosine.
     max_steps : int
-        Optimiser steps at most; 0 leaves the start, a ridge line with one variance.
+        The most optimiser steps. 0 keeps the start: a ridge regression with one variance.
     batch_size : int or None
-        Rows per step; None takes them all.
+        Number of rows for each step; None takes all of them.
     tol : float
-        Training stops when the loss has not gained so many nats per row within `patience` steps.
+        Training stops when the loss fell by less than this in the last `patience` steps, in nats
+        per row.
     patience : int
-        Steps without such a gain after which training stops.
+        The number of steps in which the loss must fall by `tol`.
     early_stopping : bool
-        Hold out a share of the rows of `fit`: the weights kept are those of the best validation
-        score, and training stops once that gains no more. Rows given to `fit` as `X_val` do the
-        same without a share being taken.
+        Hold out a share of the rows of `fit`. The weights with the best score on the held-out rows
+        are kept, and training stops when this score no longer improves. If `fit` is given `X_val`,
+        those rows are used in this way and no share is held out.
     validation_fraction : float
-        The share held out, above 0 and below 1; drawn by `random_state`.
+        The share that is held out, above 0 and below 1. `random_state` chooses the rows.
     n_iter_no_change : int
-        Where rows are held out, passes over the others (steps, without `batch_size`) that end the
-        training when the validation score has not gained `tol` nats, in place of `patience`.
+        When rows are held out, training stops after this many passes over the training rows (steps,
+        without `batch_size`) in which the validation score gained less than `tol` nats. It replaces
+        `patience`.
     device : str
         Where PyTorch trains: "cpu", "cuda", "cuda:1", "mps".
     random_state : None, int, RandomState or Generator
-        Start and batches. An int gives identical weights on one machine.
+        Seed of the random start and of the batches. An int gives identical weights on one machine.
 
     Attributes
     ----------
     weights_ : dict of ndarray
         "hidden.0.weight", "hidden.0.bias", ..., "head.weight", "head.bias", "line.weight"; the
-        first row of head and line is the mean's, the second the log variance's.
+        first row of head and line is for the mean, the second for the log variance.
     input_mean_, input_scale_ : ndarray of shape (n_features,)
-        By which inputs are standardised.
+        Mean and scale by which inputs are standardised.
     target_mean_, target_scale_ : float
-        The same of y.
+        Mean and scale by which y is standardised.
     noise_scale_ : float
-        `target_scale_` times the root of the mean weight: s(x) of a row of weight 1 over it is
-        what the network gives.
+        `target_scale_` times the root of the mean weight. The network gives s(x) / `noise_scale_`,
+        where s(x) is the standard deviation of a row of weight 1.
     history_ : list of dict
-        "step" and "loss" (the penalised loss in nats per row of the standardised y) before each
-        step, or before each pass over the data with `batch_size`; "validation_loss" where rows
-        are held out (without the penalty).
+        "step" and "loss" before each step, or before each pass over the data with `batch_size`. The
+        loss includes the penalty, and is in nats per row of the standardised y. Also
+        "validation_loss", without the penalty, if rows are held out.
     loss_ : float
-        Of the weights kept: the best seen, or those best for the rows held out.
+        Loss of the weights that are kept: the best ones seen, or the best ones for the held-out
+        rows.
     best_validation_score_ : float
-        Mean log density of the rows held out, in nats; only where there are any.
+        Mean log density of the held-out rows, in nats; only if there are any.
     n_parameters_ : int
-        Stored weights. They are not fitted by plain maximum likelihood: there is no aic or bic.
+        Number of stored weights. They are not fitted by plain maximum likelihood, so there is no
+        `aic` or `bic`.
 
     Notes
     -----
     A step costs O(n * hidden_size * (n_features + num_layers * hidden_size)).
 
-    From parts (`ancestral.streaming.fit_chunks`) rows that take up to 64 MiB are gathered, and
-    trained on as by `fit`; where one step over all of them would take more than 1 GiB, by 1,024 at
-    a time if `batch_size` is None. Of more rows, each part is one pass, in an order drawn anew for
-    each pass over all, and its rows are shuffled; losses are then those of a sample of 16,384 rows
-    (and as many of those held out), and the ridge line at the start is that of the sample. A batch
-    is of one part: shuffle rows that are sorted before.
+    From parts (`ancestral.streaming.fit_chunks`), rows that take up to 64 MiB are gathered and used
+    as by `fit`. If one step over all of them would take more than 1 GiB and `batch_size` is None,
+    each step takes 1,024 rows. If there are more rows, the parts are used one after another, in an
+    order that is drawn anew for each pass over all parts, and the rows of a part are shuffled.
+    Losses are then those of a sample of 16,384 rows (and of as many held-out rows), and the ridge
+    regression at the start is fitted to the sample. A batch never mixes rows of two parts, so
+    shuffle sorted rows before the fit.
 
     References
     ----------
@@ -159,7 +165,7 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
     >>> x = rng.uniform(-3, 3, size=(500, 1))
     >>> y = np.sin(2 * x[:, 0]) + 0.1 * (1 + x[:, 0] ** 2) * rng.normal(size=500)
     >>> model = NeuralGaussian(random_state=0).fit(x, y)
-    >>> _, std = model.predict([[0.0], [3.0]], return_std=True)  # in truth 0.1 and 1
+    >>> _, std = model.predict([[0.0], [3.0]], return_std=True)  # true values: 0.1 and 1
     >>> bool(std[0] < 0.2 < 0.6 < std[1])
     True
     """
@@ -222,15 +228,17 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
         X : array-like or dataframe of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
-            Precisions: the variance of a row of weight w is s(x)^2 / w. A row of weight 0 is left
-            out. They are not counts: repeat rows to count them twice.
+            Precisions: the variance of a row of weight w is s(x)^2 / w. Rows of weight 0 are left
+            out. Weights are not counts: to count a row twice, repeat it.
         X_val : array-like or dataframe of shape (n_validation, n_features), optional
-            Rows that are not trained on, each of weight 1: the weights kept are those that give
-            their targets the highest density, and training stops once that gains no more.
+            Validation rows, which are not used for training; each has weight 1. The network weights
+            that give their targets the highest mean log density are kept, and training stops when
+            it no longer improves.
         y_val : array-like of shape (n_validation,), optional
-            Their targets.
+            The targets of X_val.
         checkpoint : path-like, optional
-            A folder, made if missing: `LSTMAutoregressive.fit` says how a run is resumed from it.
+            A folder, which is made if it is missing. The training is saved in it, and can be
+            resumed from it as described at `LSTMAutoregressive.fit`.
         checkpoint_every : int
             Steps between two checkpoints.
 
@@ -241,11 +249,13 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
         Raises
         ------
         DataError
-            For X_val without y_val, or other columns, widths or values than X may have.
+            For X_val without y_val, or with other columns than X, or with values that X may not
+            have.
         ModelError
-            For a parameter out of bounds, or a folder of another run or in use by another process.
+            For a parameter out of bounds, or a checkpoint folder that holds another training or is
+            in use by another process.
         SaveError
-            When the folder cannot be written: said before training.
+            When the checkpoint folder cannot be written. This is checked before training.
         KeyboardInterrupt
             After Ctrl-C, once the checkpoint is written.
 
@@ -401,7 +411,7 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
         self.target_scale_ = float(y.length) / math.sqrt(n)
         if not (np.isfinite(spread).all() and np.isfinite(self.target_scale_)):
             raise ModelError(
-                "X or y spread over more than float64 holds. Rescale them, for example by "
+                "the spread of X or y is too large for float64. Rescale them, for example by "
                 "dividing by their largest."
             )
         noise = 16 * EPS * np.abs(self.input_mean_)
@@ -452,7 +462,7 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
     def prediction_interval(
         self, X: ArrayLike, level: float = 0.95, sample_weight: ArrayLike | None = None
     ) -> tuple[Float, Float]:
-        """Return an interval for one new y given each row, the fitted network taken as true.
+        """Return an interval for one new y given each row, as if the fitted network were exact.
 
         Parameters
         ----------
@@ -460,20 +470,20 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
         level : float
             Probability, above 0 and below 1, that the fitted density gives to the interval.
         sample_weight : array-like of shape (n_samples,), optional
-            Precisions of the new y, as `fit` takes them; 1 when not given. A weight of 0 has no
-            bounds.
+            Precisions of the new y, as `fit` takes them; 1 when not given. A weight of 0 gives an
+            interval without bounds.
 
         Returns
         -------
         low, high : ndarray of shape (n_samples,)
-            In the units of y: predict(X) -+ z * s(x) / sqrt(weight). Plug-in: what the rows of the
-            fit leave open of the network widens nothing, so that new rows fall outside somewhat
-            more often than 1 - level, the more the fewer rows there were.
+            In the units of y: predict(X) -+ z * s(x) / sqrt(weight). The uncertainty of the
+            network's weights is not included. So new rows lie outside somewhat more often than 1 -
+            level, most of all after a fit to few rows.
 
         Raises
         ------
         ModelError
-            For another level.
+            For a `level` outside 0 to 1.
 
         Examples
         --------

@@ -135,7 +135,7 @@ def _is_symmetric(links: NDArray[np.bool_]) -> bool:
 def _checked_sparse(E: Any, *, directed: bool) -> tuple[sparse.csr_array, sparse.csr_array | None]:
     """Return a large sparse adjacency in canonical form, never made dense, and what is unknown."""
     if E.dtype.kind not in "biuf":
-        raise DataTypeError(f"adjacency holds {E.dtype} values; real numbers are wanted.")
+        raise DataTypeError(f"adjacency holds {E.dtype} values; real numbers are needed.")
     E = sparse.csr_array(E, copy=True)
     E.sum_duplicates()
     unknown = None

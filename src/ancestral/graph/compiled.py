@@ -120,8 +120,11 @@ def say_slower(seconds: float) -> None:
     if package is not None or how in _said:
         return
     _said.update(("note", how))  # what was warned of needs no note
-    message = f"{why}: loops over graphs run in NumPy, which gives the same, several times slower"
+    message = (
+        f"{why}: loops over graphs run in NumPy, which gives the same result but is several times "
+        "slower"
+    )
     if how == "warning":
-        warn(f"{message}. This fit takes about {seconds:.1g} seconds longer for it.")
+        warn(f"{message}. This fit takes about {seconds:.1g} seconds longer because of this.")
     else:
         logger.info("%s.", message)

@@ -69,31 +69,32 @@ LONG = 120.0  # seconds that are worth a warning
 
 
 class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity):
-    """Edges with probability sigmoid(b + sum of terms of the pair), by maximum likelihood.
+    """Edges with probability sigmoid(b + sum of terms of the dyad), by maximum likelihood.
 
     Parameters
     ----------
     terms : list of str
-        What tells pairs of nodes apart, each with a coefficient of its own:
+        The terms: functions of a dyad (a pair of nodes), each with its own coefficient theta_k.
 
         - "inner_product": the sum over features of x_i x_j, where a level that both nodes have
-          counts 1; "inner_product:age+house" over some of them;
-        - "match:house": 1 where both have the same value;
-        - "absdiff:age", "sum:age", "product:age": of numbers;
-        - "sender:age", "receiver:age": of the node that a link leads from, and to (directed
-          graphs);
+          counts 1; "inner_product:age+house" is the sum over some features;
+        - "match:house": 1 if both nodes have the same value;
+        - "absdiff:age", "sum:age", "product:age": |x_i - x_j|, x_i + x_j and x_i x_j of a number;
+        - "sender:age", "receiver:age": the value of the node where a link begins, and of the node
+          where it ends (directed graphs);
         - "pair:distance": the entry of a matrix, `Graph(..., pair_features={"distance": M})`.
 
-        NAME=LEVEL, as in "sum:sex=female", is an attribute that is 1 for that level. Features,
-        with names or without, are also called by their places: 0, 1, and so on.
+        NAME=LEVEL, as in "sum:sex=female", is an attribute that is 1 for that level and 0
+        otherwise. Features can also be named by their column numbers: 0, 1, and so on.
     l2 : float
-        Penalty: (l2 / 2)(b^2 + sum theta_k^2) is taken off the log-likelihood. Above 0 there is a
-        maximum whatever the data; it is then no maximum likelihood, and depends on the terms'
-        units.
+        Penalty: (l2 / 2)(b^2 + sum theta_k^2) is subtracted from the log-likelihood. With l2 above
+        0 there is a maximum for any data. It is then not the maximum of the likelihood, and depends
+        on the units of the terms.
     max_iter : int
-        Most steps of Newton's method.
+        The most steps of Newton's method.
     n_jobs : int, optional
-        Threads for large graphs; by default one for each core. Results do not depend on it.
+        The number of threads for large graphs; by default one for each core. Results do not depend
+        on it.
 
     Attributes
     ----------
@@ -102,38 +103,38 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
     coef_ : ndarray of shape (n_terms,)
         theta, in logits per unit of each term.
     intercept_ : float
-        b: the logit of a pair whose terms are all 0.
+        b: the logit of a dyad whose terms are all 0.
     standard_errors_ : ndarray of shape (1 + n_terms,)
-        Of b, then of each coefficient; see `clustered_standard_errors`.
+        Standard errors of b, then of each coefficient, if dyads are independent. If they are not,
+        see `clustered_standard_errors`.
     covariance_ : ndarray of shape (1 + n_terms, 1 + n_terms)
-        The inverse Fisher information, in the same order.
+        Covariance of b and the coefficients: the inverse Fisher information.
     log_likelihood_ : float
-        At the maximum, in nats, without the penalty.
+        Log-likelihood at the maximum, in nats, without the penalty.
     history_ : list of dict
-        Each iteration's log_likelihood (less the penalty), increase and gradient_norm.
+        For each iteration: "log_likelihood" minus the penalty, "increase" and "gradient_norm".
     n_pairs_, n_edges_ : int
-        Known dyads seen in `fit`, and linked ones.
+        The number of known dyads in `fit`, and how many of them are linked.
     directed_ : bool
-        Whether dyads are ordered.
+        Whether links have a direction.
     feature_names_in_ : ndarray of str of shape (n_attributes,)
-        The nodes' attributes, where they have names.
+        Names of the attributes of nodes, if they have names.
     node_rows_, node_counts_, node_levels_
-        Distinct rows of attributes (levels as their places among `node_levels_`), up to 2,000 of
-        them, and how many nodes had each, for `sample`.
+        Up to 2,000 distinct rows of attributes (levels are numbers, their places in
+        `node_levels_`), and how many nodes had each row. `sample` draws new nodes from them.
     n_parameters_ : int
         1 + n_terms.
 
     Notes
     -----
-    Sums over dyads are taken some thousand at a time, at some 3 ns a dyad and term: five such
-    passes fit 10,000 nodes. Where nodes have few different values, kinds of dyads are counted
-    instead, and a million nodes cost what their edges do. Memory goes with nodes, edges and
-    unknown dyads. Attributes are centred before terms are formed, so that units and offsets cost
-    no digits.
+    Sums over dyads cost about 3 ns for each dyad and term, and a fit needs about five of them. If
+    nodes have few different values, equal dyads are counted instead, so that a million nodes cost
+    only as much as their edges. Memory is proportional to the numbers of nodes, edges and unknown
+    dyads. Attributes are centred before terms are computed, so that large offsets lose no digits.
 
     See Also
     --------
-    InnerProductGraph : the term "inner_product" alone, for many nodes of few features.
+    InnerProductGraph : the term "inner_product" alone, faster for many nodes with few features.
 
     References
     ----------
@@ -365,12 +366,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         Parameters
         ----------
         graph : Graph, or (features, adjacency)
-            Its attributes count, not its edges.
+            Only its attributes are used, not its edges.
 
         Returns
         -------
         ndarray of shape (n_nodes, n_nodes)
-            Of a link from i to j; zero on the diagonal, and symmetric unless directed.
+            Probability of a link from i to j; 0 on the diagonal, and symmetric unless the model is
+            directed.
 
         Examples
         --------
@@ -396,7 +398,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
     def _one_graph(self, graph: Any) -> Graph:
         checked = self._check_graphs(graph)
         if len(checked) != 1:
-            raise DataError(f"one graph is wanted; got {len(checked)}. Give each by itself.")
+            raise DataError(f"expected one graph; got {len(checked)}. Give each by itself.")
         return checked[0]
 
     def _pair_probabilities(self, graph: Graph, i: Index, j: Index) -> Float:
@@ -424,13 +426,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
     # ---- inference ---------------------------------------------------------------------------
 
     def summary(self, *, level: float = 0.95) -> Summary:
-        """Return a table of the fit, to be printed.
+        """Return a table of the fit to print: coefficients, standard errors, tests and intervals.
 
         Parameters
         ----------
         level : float
-            Of the intervals, by the normal law (Wald); `confidence_intervals` has those of the
-            profile likelihood.
+            Probability of the intervals. They are Wald intervals, from the normal distribution;
+            `confidence_intervals` has those of the profile likelihood.
 
         Returns
         -------
@@ -482,8 +484,9 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         level : float
             Between 0 and 1.
         method : {"profile", "wald"}
-            Where twice the drop of the log-likelihood, maximised over the other coefficients, is
-            the chi-square quantile; or as many standard errors as the normal law says.
+            "profile": the ends are where the log-likelihood, maximised over the other coefficients,
+            is lower than its maximum by half the chi-square quantile. "wald": the estimate plus and
+            minus a multiple of the standard error, from the normal distribution.
 
         Returns
         -------
@@ -493,9 +496,10 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         Raises
         ------
         DataError
-            For other graphs than the fit's, or none where they are needed.
+            For graphs that are not those of the fit, or none if they are needed.
         ModelError
-            For another level or method, or when the likelihood does not end an interval.
+            For a `level` outside 0 to 1, an unknown `method`, or when an interval has no end
+            because the likelihood does not fall enough.
 
         Examples
         --------
@@ -515,7 +519,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
             return np.column_stack([self._theta - reach, self._theta + reach])
         if graphs is None:
             raise DataError(
-                "the profile likelihood is one of the graphs of the fit: give them, or pass "
+                "the profile likelihood needs the graphs of the fit: give them, or pass "
                 'method="wald".'
             )
         sums = self._sums_of_the_fit(self._check_graphs(graphs))
@@ -527,7 +531,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         return np.concatenate([first, rest])
 
     def clustered_standard_errors(self, graphs: Any) -> Float:
-        """Return standard errors that hold when dyads within a graph are dependent.
+        """Return standard errors that stay valid when dyads within a graph are dependent.
 
         Parameters
         ----------
@@ -537,12 +541,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         Returns
         -------
         ndarray of shape (1 + n_terms,)
-            Of the intercept, then of each coefficient; see `inference.clustered_covariance`.
+            Of the intercept, then of each coefficient.
 
         Raises
         ------
         DataError
-            For fewer than two graphs with a known dyad, and for other graphs than the fit's.
+            For fewer than two graphs with a known dyad, and for graphs that are not those of the
+            fit.
 
         Examples
         --------
@@ -576,12 +581,13 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         Parameters
         ----------
         smaller : DyadicGraph
-            Fitted to the same graphs, with some of the terms.
+            A model fitted to the same graphs, with some of the terms of this one.
 
         Returns
         -------
         LikelihoodRatio
-            With statistic, degrees and p_value; see `inference.likelihood_ratio`.
+            With `statistic` (twice the difference of the log-likelihoods), `degrees` (of freedom)
+            and `p_value`.
 
         Raises
         ------
@@ -604,7 +610,8 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         self._check_fitted()
         if not isinstance(smaller, DyadicGraph):
             raise ModelError(
-                f"a fitted DyadicGraph is wanted to compare with; got {type(smaller).__name__}."
+                "the model to compare with must be a fitted DyadicGraph; got "
+                f"{type(smaller).__name__}."
             )
         smaller._check_fitted()
         return likelihood_ratio(smaller, self)
@@ -628,21 +635,21 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         n_nodes : int, optional
             Nodes of each graph; 15 when neither it nor features are given.
         features : Graph, dataframe or array-like of shape (n_nodes, n_features), optional
-            Fixed nodes for every graph; a Graph brings its pair features and names too. Without
-            it, each node has the attributes of a node of the fit, drawn with replacement.
+            The nodes of every graph; a Graph also gives its pair features and names. Without it,
+            each node has the attributes of a node of the fit, drawn with replacement.
         random_state : None, int, RandomState or Generator
 
         Returns
         -------
         list of Graph
-            Of more than 2,000 nodes with a sparse adjacency.
+            Graphs of more than 2,000 nodes have a sparse adjacency.
 
         Raises
         ------
         DataError
-            Where the nodes lack what a term names: with "pair:" terms a Graph is needed.
+            When the nodes lack an attribute that a term names. Terms "pair:" need a Graph.
         ModelError
-            When `features` are of another number of nodes than `n_nodes` says.
+            When the number of nodes of `features` is not `n_nodes`.
 
         Examples
         --------

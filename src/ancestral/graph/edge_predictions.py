@@ -33,8 +33,8 @@ BLOCK = 1 << 20  # dyads at once, where only the most probable are kept
 class PredictsEdges(ReadAtOnce, ABC):
     """A graph model that gives the probability of any dyad.
 
-    An author writes `_one_graph(graph)`, which checks and matches what the caller handed over, and
-    `_pair_probabilities(graph, i, j)`.
+    The author of a model writes `_one_graph(graph)`, which checks the graph of the caller and
+    matches its columns, and `_pair_probabilities(graph, i, j)`.
     """
 
     @abstractmethod
@@ -55,23 +55,23 @@ class PredictsEdges(ReadAtOnce, ABC):
         graph : Graph, or (features, adjacency)
             One graph.
         pairs : {"unknown", "unlinked", "all"}
-            The dyads that nobody observed; these and the ones without a link; or all.
+            Which dyads: the unknown ones; those that are unknown or without a link; or all.
         top : int, optional
-            So many of them at most.
+            The most pairs to return.
 
         Returns
         -------
         pandas.DataFrame
-            `source` and `target` (names of nodes, or their numbers from 0), `probability`, and,
-            unless `pairs` is "unknown", `linked`: 1, 0, or NaN where unknown.
+            Columns `source` and `target` (names of nodes, or their numbers from 0), `probability`,
+            and, unless `pairs` is "unknown", `linked`: 1, 0, or NaN if unknown.
 
         Raises
         ------
         ModelError
-            When no dyad is unknown and only these are asked for; when there are too many pairs for
-            memory, and `top` is not given.
+            When pairs="unknown" and no dyad is unknown; when there are too many pairs for memory
+            and `top` is not given.
         MissingExtraError
-            Where pandas is not installed.
+            When pandas is not installed.
 
         Examples
         --------
@@ -97,7 +97,7 @@ class PredictsEdges(ReadAtOnce, ABC):
         if pairs == "unknown" and not one.n_unknown:
             raise ModelError(
                 'every dyad of this graph is known: pass pairs="unlinked" for those without a '
-                'link, or pairs="all"; or write NaN where nobody looked.'
+                'link, or pairs="all"; or write NaN for dyads that nobody observed.'
             )
         i, j, p = self._ranked(one, pairs, top)
         names = np.array(one.node_names, dtype=object) if one.node_names else np.arange(one.n_nodes)
@@ -171,19 +171,19 @@ def _holds(matrix: Any, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[n
 
 @dataclass(frozen=True, repr=False)
 class DyadScores(Printed):
-    """How well probabilities foretold the states of dyads that a fit did not see.
+    """Scores of predicted probabilities on dyads that were hidden from the fit.
 
     Parameters
     ----------
     auc : float
-        The chance that a linked dyad has a larger probability than one without a link; ties count
-        half. NaN where all are linked, or none.
+        The probability that a linked dyad has a higher predicted probability than a dyad without a
+        link; ties count half. NaN if all dyads are linked, or none.
     log_score : float
         Mean of log p over links and log(1 - p) over the others, in nats; 0 is best.
     gain : float
-        The same, above that of a model that gives each dyad the share of links among these.
+        `log_score` minus that of a model that gives each dyad the share of links among them.
     brier : float
-        Mean squared difference of state and probability; 0 is best.
+        Mean squared difference between state (1 or 0) and probability; 0 is best.
     n_dyads, n_links : int
     """
 

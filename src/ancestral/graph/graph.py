@@ -43,39 +43,38 @@ LARGEST_FEATURE = 1e70  # the information sums squares of inner products, fourth
 
 
 class Graph:
-    """Nodes with attributes, and who is linked with whom.
+    """A graph: nodes with attributes, and the links between them.
 
     Parameters
     ----------
     features : array-like or dataframe of shape (n_nodes, n_features), or None
-        None where nothing is known of the nodes. Columns of text, or of a categorical type, keep
-        their levels, and stand in `features` as an indicator of each. Of named columns some values
-        may be missing: models refuse them where they use them.
+        The attributes of the nodes; None if there are none. A column of text or of a categorical
+        type becomes one indicator (0 or 1) in `features` for each of its levels. In columns with
+        names some values may be missing; a model refuses them if it uses the column.
     adjacency : array-like or scipy.sparse matrix of shape (n_nodes, n_nodes)
-        0 or 1, and symmetric unless `directed`. NaN, or a masked entry, is a dyad that nobody
-        observed, on both sides where links have no direction. The diagonal, whatever it is, is
-        ignored: only pairs of different nodes have a probability. A sparse matrix of more than
-        2,000 nodes stays sparse (`scipy.sparse.csr_array`, int8, sorted); anything else becomes an
-        int8 array, unknown dyads 0 in it. Dataframes that label their rows are read in the order
-        of the features' labels.
+        1 for a link and 0 for none; symmetric unless `directed`. NaN, or a masked entry, marks an
+        unknown dyad (a pair that nobody observed); without directions it must be on both sides of
+        the diagonal. The diagonal is ignored: only pairs of different nodes have a probability. A
+        sparse matrix of more than 2,000 nodes stays sparse (`scipy.sparse.csr_array`, int8,
+        sorted); anything else becomes an int8 array with 0 for unknown dyads. A dataframe with
+        labels of rows is read in the order of the labels of the features.
     feature_names : sequence of str, optional
-        One for each column of `features`; those of a dataframe when not given.
+        One name for each column of `features`; by default the column names of a dataframe.
     node_names : sequence, optional
-        One for each node, all different, kept as text; the labels of a dataframe's rows when not
-        given, unless they only count.
+        One name for each node, all different, kept as text. By default the row labels of a
+        dataframe, unless these are only 0, 1, 2, ...
     directed : bool
-        Links lead from the node of their row to that of their column.
+        True if links have a direction: from the node of the row to the node of the column.
     pair_features : mapping of str to matrices of shape (n_nodes, n_nodes), optional
-        What is known of dyads, such as a distance: numbers, symmetric unless `directed`, NaN where
-        missing.
+        Numbers for each dyad, such as a distance; symmetric unless `directed`, NaN where missing.
 
     Attributes
     ----------
     features : ndarray of shape (n_nodes, n_features), float64
     adjacency : ndarray or csr_array of shape (n_nodes, n_nodes), int8
-        Unknown dyads are 0 in it.
+        0 for unknown dyads.
     unknown : csr_array of shape (n_nodes, n_nodes), int8, or None
-        1 for the dyads that are unknown; None where all are known.
+        1 for unknown dyads; None if all are known.
     feature_names, node_names : tuple of str, or None
     directed : bool
     pair_features : dict of str to ndarray or csr_array, float64
@@ -83,8 +82,8 @@ class Graph:
     Raises
     ------
     DataError
-        When the shapes do not fit, or an entry is not 0, 1 or unknown, or the matrix is not
-        symmetric, or a dyad is known on one side; when names are repeated.
+        When shapes do not fit, or an entry is not 0, 1 or unknown; without directions, when the
+        matrix is not symmetric or a dyad is known on one side only; when names repeat.
 
     Examples
     --------
@@ -128,7 +127,7 @@ class Graph:
         self._take_features(features, adjacency, feature_names)
         n_nodes = self.n_nodes
         if not n_nodes:
-            raise DataError("features have no rows: a graph without nodes is no graph. Drop it.")
+            raise DataError("features have no rows: a graph needs at least one node. Drop it.")
         names = names_of_nodes(features, adjacency, node_names, n_nodes)
         ordered = aligned(features, adjacency) if node_names is None else named(names, adjacency)
         X = vars(self).get("features")
@@ -177,7 +176,7 @@ class Graph:
         vars(self).update(feature_names=named_so, _columns=None, _has_gaps=gaps)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"a Graph does not change: make another with another {name}.")
+        raise AttributeError(f"a Graph cannot be changed: make a new Graph with another {name}.")
 
     def __repr__(self) -> str:
         links = "arcs" if self.directed else "edges"
@@ -196,12 +195,12 @@ class Graph:
         node_names: tuple[str, ...] | None = None,
         directed: bool = False,
     ) -> Graph:
-        """Return a graph of parts made by this package, unchecked: checks of millions add up.
+        """Return a graph of parts that this package made, without checks, to save time.
 
         Parameters
         ----------
         features, adjacency, feature_names, unknown, node_names, directed
-            As a Graph keeps them.
+            As the attributes of a Graph.
 
         Returns
         -------
@@ -230,11 +229,11 @@ class Graph:
         return graph
 
     def replaced(self, **parts: Any) -> Graph:
-        """Return the same graph with other parts, by the names of its attributes, unchecked.
+        """Return the same graph with some attributes replaced, without checks.
 
         Parameters
         ----------
-        **parts : parts by the names of attributes
+        **parts : new values, by the names of attributes
 
         Returns
         -------
@@ -290,8 +289,8 @@ class Graph:
         Parameters
         ----------
         name : str
-            Of a column as it was given; or "house", where features "house=Stark" and so on are
-            the indicators of its levels.
+            The name of a column as it was given, such as "house", also if `features` holds
+            indicators "house=Stark" and so on of its levels.
 
         Returns
         -------
@@ -300,7 +299,7 @@ class Graph:
         Raises
         ------
         DataError
-            When there is none of this name.
+            When no attribute has this name.
 
         Examples
         --------
@@ -377,9 +376,9 @@ class Graph:
         return self.out_degrees + self.in_degrees if self.directed else self.out_degrees
 
     def edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the two ends of every link, ordered by the first, then the second.
+        """Return the two nodes of every link, sorted by the first node, then by the second.
 
-        i < j where links have no direction; else they lead from i to j.
+        Without directions i < j; with directions each link leads from i to j.
 
         Returns
         -------
@@ -395,7 +394,7 @@ class Graph:
         return ends_of(self.adjacency, directed=self.directed)
 
     def unknown_dyads(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the two ends of every unknown dyad, as `edges` does those of links.
+        """Return the two nodes of every unknown dyad, in the order of `edges`.
 
         Returns
         -------
@@ -413,13 +412,12 @@ class Graph:
         return ends_of(self.unknown, directed=self.directed)
 
     def with_unknown(self, dyads: Any) -> Graph:
-        """Return the same graph with some more dyads unknown, whether linked or not.
+        """Return the same graph with these dyads unknown, whether they are linked or not.
 
         Parameters
         ----------
         dyads : sequence of pairs of nodes
-            By their names, or their numbers from 0. Without directions a dyad is given once, in
-            any order.
+            By names, or by numbers from 0. Without directions give each dyad once, in any order.
 
         Returns
         -------
@@ -428,7 +426,7 @@ class Graph:
         Raises
         ------
         DataError
-            For a node that is not there, and a node paired with itself.
+            For an unknown node, or a node paired with itself.
 
         Examples
         --------
@@ -454,17 +452,17 @@ class Graph:
         return self.replaced(adjacency=E, unknown=unknown)
 
     def ends_of_dyads(self, dyads: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the two ends of dyads given by names or numbers, each once, as `edges` does.
+        """Return the two nodes of dyads given by names or numbers, in the order of `edges`.
 
         Raises
         ------
         DataError
-            For a node that is not there, and a node paired with itself.
+            For an unknown node, or a node paired with itself.
 
         Parameters
         ----------
         dyads : sequence of pairs of nodes
-            By their names, or their numbers from 0.
+            By names, or by numbers from 0.
 
         Returns
         -------
@@ -489,8 +487,8 @@ class Graph:
         Parameters
         ----------
         how : {"union", "intersection"}
-            Two nodes are linked where a link leads either way, or both ways. A dyad is then
-            unknown where what is known of the two directions does not tell.
+            "union" links two nodes if a link leads in at least one direction; "intersection" if
+            links lead in both. A dyad is unknown if the known directions do not decide this.
 
         Returns
         -------
@@ -529,17 +527,22 @@ class Graph:
         )
 
     def to_dense(self, *, unknown: float | None = None) -> NDArray[Any]:
-        """Return the adjacency as an array, refused where it would not fit in memory.
+        """Return the adjacency as an array.
 
         Parameters
         ----------
         unknown : float, optional
-            What stands for unknown dyads, such as NaN, in an array of float64. By default 0, in
-            one of int8.
+            The value of unknown dyads, such as NaN; the array is then float64. By default 0, in an
+            array of int8.
 
         Returns
         -------
         ndarray of shape (n_nodes, n_nodes)
+
+        Raises
+        ------
+        ModelError
+            When the array would not fit in memory.
 
         Examples
         --------
@@ -606,11 +609,11 @@ def _checked_pairs(
         values, shape = made, made.shape
     if shape != (n_nodes, n_nodes):
         raise DataError(
-            f"{what} has shape {shape} where the graph has {n_nodes} nodes: a matrix of one row "
-            f"and one column for each node, ({n_nodes}, {n_nodes}), is wanted."
+            f"{what} has shape {shape} where the graph has {n_nodes} nodes: it must be a matrix "
+            f"with one row and one column for each node, ({n_nodes}, {n_nodes})."
         )
     if np.isinf(values).any():
-        raise DataError(f"{what} holds infinity: drop it, or write NaN where nothing is known.")
+        raise DataError(f"{what} holds infinity: drop it, or write NaN where the value is unknown.")
     if not directed and not _is_even(made):
         raise DataError(
             f"{what} is not symmetric, and without a direction a dyad has one value: give "

@@ -164,8 +164,8 @@ def _of_levels(graph: Graph, wanted: Mapping[str, Sequence[str]], index: int) ->
         odd = next((level for level in occur if level not in levels), None)
         if odd is not None:
             raise DataError(
-                f"graph {index}: {one.name!r} is {odd!r} for a node, a level that the model has "
-                f"not seen: it knows {_listed(list(levels))}."
+                f"graph {index}: {one.name!r} is {odd!r} for a node, a level that was not in the "
+                f"fit: it knows {_listed(list(levels))}."
             )
         moved.append(
             Attribute(one.name, one.with_levels([*levels, *one.levels]).values, tuple(levels))
@@ -263,8 +263,8 @@ def warn_of_odd_graphs(graphs: Sequence[Graph]) -> None:
     single = sum(g.n_nodes == 1 for g in graphs)
     if single:
         warn(
-            f"{single} of {len(graphs)} graphs have a single node and so no pair: they say "
-            "nothing about a and b."
+            f"{single} of {len(graphs)} graphs have a single node and so no pair: they do not "
+            "count for a and b."
         )
 
 

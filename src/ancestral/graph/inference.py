@@ -107,7 +107,8 @@ def refuse_other_graphs(model: Any, graphs: Any, plain: Any, objective: Any, the
         raise DataError(
             f"these graphs, of {plain.n_pairs} pairs and log-likelihood {value:.6g}, are not "
             f"those of the fit, of {model.n_pairs_} pairs and {model.log_likelihood_:.6g}: its "
-            "errors and intervals are about its own graphs. Give those, or fit these first."
+            "standard errors and intervals are those of its own graphs. Give those, or fit the "
+            "model to these first."
         )
 
 
@@ -295,7 +296,8 @@ def likelihood_ratio(smaller: Any, larger: Any) -> LikelihoodRatio:
     sizes = [(model.n_pairs_, model.n_edges_) for model in (smaller, larger)]
     if sizes[0] != sizes[1] or (all(prints) and prints[0] != prints[1]):
         raise ModelError(
-            f"the models were fitted to other graphs, one to {sizes[0][0]} known dyads and one to "
+            f"the models were fitted to other graphs, one to {sizes[0][0]} known dyads and one "
+            "to "
             f"{sizes[1][0]}: fit both to the same. Where a term's attribute has gaps, leave the "
             "same nodes out of both."
         )

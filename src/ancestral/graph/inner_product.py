@@ -82,68 +82,74 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
     Parameters
     ----------
     solver : {"newton", "gradient_ascent"}
-        Newton's method converges in a few steps; gradient ascent starts at random and rises at
-        every step, for those who want to see the path.
+        Newton's method converges in a few steps. Gradient ascent takes many: it starts at a random
+        point, and the likelihood rises at every step. It is for showing the path.
     max_iter : int
-        Most iterations of either solver.
+        The most iterations of either solver.
     tol : float
-        Gradient ascent stops when no component of the gradient exceeds it, in nats per unit.
-        Newton always runs to the limit of float64.
+        Gradient ascent stops when no component of the gradient is larger, in nats per unit of a or
+        b. Newton's method always runs to the limit of float64.
     random_state : None, int, RandomState or Generator
-        The ascent's start, and which pairs are sampled where pairs are.
+        Draws the start of gradient ascent, and the pairs if pairs="sampled".
     pairs : {"auto", "products", "visited", "compressed", "sampled"}
-        How sums over all pairs are found. "auto" takes the cheapest of the first four that is
-        exact or nearly so (`approximation_error_`), as `ancestral.graph.costs` foresees;
-        "sampled" takes a stratified sample of the pairs, for many features and nodes, and its
-        error is part of the standard errors.
+        How sums over all pairs are computed. "products" keeps every inner product. "visited" visits
+        every pair. "compressed" replaces groups of nodes by a few, for many nodes with few
+        features. "auto" takes the cheapest of these that is exact or nearly exact (see
+        `approximation_error_`). "sampled" takes a stratified sample of the pairs, for many nodes
+        with many features; the sampling error is included in the standard errors.
     l2 : float
-        Penalty: (l2 / 2)(a^2 + b^2) is taken off the log-likelihood. Above 0 there is a maximum
-        whatever the data, separable, empty or complete; it is then no maximum likelihood.
+        Penalty: (l2 / 2)(a^2 + b^2) is subtracted from the log-likelihood. With l2 above 0 there is
+        a maximum for any data, also for separable, empty or complete graphs. It is then not the
+        maximum of the likelihood.
     offset : {None, "log_nodes"}
-        "log_nodes" takes log n off the logit in a graph of n nodes, so that degrees, and not
-        densities, keep their scale over graphs of differing size.
+        "log_nodes" subtracts log n from the logit in a graph of n nodes. Then mean degrees, instead
+        of densities, are comparable between graphs of different sizes.
     n_jobs : int, optional
-        Threads for large graphs; by default one for each core. Results do not depend on it.
+        The number of threads for large graphs; by default one for each core. Results do not depend
+        on it.
 
     Attributes
     ----------
     slope_, intercept_ : float
         a and b.
     standard_errors_ : ndarray of shape (2,)
-        Of a and of b, from the Fisher information; see `clustered_standard_errors`.
+        Standard errors of a and of b from the Fisher information, if dyads are independent. If they
+        are not, see `clustered_standard_errors`.
     covariance_ : ndarray of shape (2, 2)
-        The inverse Fisher information.
+        Covariance of a and b: the inverse Fisher information.
     log_likelihood_ : float
-        At the maximum, in nats, without the penalty.
+        Log-likelihood at the maximum, in nats, without the penalty.
     approximation_error_ : ndarray of shape (2,)
-        How far a and b may be off because pairs were not all visited, in standard errors: an
-        upper estimate, 0 while every inner product is kept.
+        How far a and b may be off because not all pairs were visited, in standard errors. It is an
+        upper estimate, and 0 if every inner product was kept.
     history_ : list of dict
-        Each iteration's a, b, log_likelihood, increase and gradient_norm (largest component).
+        For each iteration: "a", "b", "log_likelihood", "increase" and "gradient_norm" (the largest
+        component of the gradient).
     n_pairs_ : int
-        Dyads seen in `fit`.
+        The number of known dyads in `fit`.
     n_features_ : int
-        Width of the features seen in `fit`.
+        The number of features.
     feature_names_in_ : ndarray of str of shape (n_features_,)
-        Their names, where the graphs have any.
+        Names of the features, if the graphs have names.
     feature_rows_ : ndarray of shape (n_rows, n_features_)
-        Distinct rows of features seen in `fit`, up to 2,000 of them, for `sample`.
+        Up to 2,000 distinct rows of features of the fit. `sample` draws new nodes from them.
     feature_counts_ : ndarray of shape (n_rows,)
-        How many nodes had them.
+        How many nodes had each of these rows.
     n_parameters_ : int
         2.
 
     Notes
     -----
-    Pairs i < j only. Some 30,000 pairs in all are kept as inner products; beyond, a pass over
-    the pairs puts them on a grid, at some nanoseconds each, and any (a, b) then costs some
-    microseconds. In graphs of many nodes (more than some 4,000 of one feature, 5,000 of two, 40,000
-    of three) a pass over the nodes does, tuned to the (a, b) that is asked about. Graphs are drawn
-    exactly at a cost that goes with their edges.
+    Each pair i < j counts once. Up to about 30,000 pairs, all inner products are kept. With more
+    pairs, one pass over them, at a few nanoseconds each, puts the inner products on a grid;
+    the likelihood at any (a, b) then costs some microseconds. In large graphs (more than about
+    4,000 nodes with one feature, 5,000 with two, 40,000 with three) a pass over the nodes is
+    enough, for the (a, b) in question. Draws of graphs are exact, and their cost is proportional to
+    the number of edges.
 
     See Also
     --------
-    LatentPositionGraph : the same model where features are not observed but learnt.
+    LatentPositionGraph : the same model with positions that are learnt instead of features.
 
     References
     ----------
@@ -203,7 +209,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
             self.n_features_ = checked[0].n_features
             if not self.n_features_:
                 raise DataError(
-                    "the nodes have no features, which x_i . x_j is made of: give a table of their "
+                    "the nodes have no features for x_i . x_j: give a table of their "
                     "attributes, or fit LatentPositionGraph, which learns positions from the links."
                 )
         names = next((graph.feature_names for graph in checked if graph.feature_names), None)
@@ -256,7 +262,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         )
 
     def pair_statistics(self, graphs: Any) -> PairSums:
-        """Return the sums over pairs of graphs, as `fit` solves them.
+        """Return the sums over pairs that `fit` uses to find a and b.
 
         Parameters
         ----------
@@ -265,8 +271,9 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         Returns
         -------
         PairSums
-            With log_likelihood(a, b), gradient(a, b) and information(a, b), each within 1e-8 of
-            the sums over all pairs (of sampled pairs: with their error), and merged by `+`.
+            With `log_likelihood(a, b)`, `gradient(a, b)` and `information(a, b)`. Each agrees with
+            the sum over all pairs to 1e-8 (with pairs="sampled", up to the sampling error). Sums of
+            two sets of graphs are merged by `+`.
 
         Examples
         --------
@@ -326,7 +333,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
 
     @within_memory(FEWER_GRAPHS)
     def log_density(self, graphs: Any) -> NDArray[np.float64]:
-        """Return log p(E | X) of each graph, in nats; the features' own density is left out.
+        """Return log p(E | X) of each graph, in nats, without a density of the features.
 
         Parameters
         ----------
@@ -357,7 +364,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         return values
 
     def clustered_standard_errors(self, graphs: Any) -> NDArray[np.float64]:
-        """Return standard errors of (a, b) that hold when pairs within a graph are dependent.
+        """Return standard errors of (a, b) that stay valid when pairs within a graph are dependent.
 
         Parameters
         ----------
@@ -367,12 +374,13 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         Returns
         -------
         ndarray of shape (2,)
-            See `inference.clustered_covariance`.
+            Of a and of b.
 
         Raises
         ------
         DataError
-            For fewer than two graphs with a pair of nodes, and for other graphs than the fit's.
+            For fewer than two graphs with a pair of nodes, and for graphs that are not those of the
+            fit.
 
         Examples
         --------
@@ -406,15 +414,17 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         Returns
         -------
         ndarray of shape (2, 2)
-            A row (low, high) for a, then for b: where twice the drop of the log-likelihood (less
-            the penalty, with l2), maximised over the other, is the chi-square quantile.
+            A row (low, high) for a, then for b. The ends are where the log-likelihood (minus the
+            penalty, with l2), maximised over the other parameter, is lower than its maximum by half
+            the chi-square quantile.
 
         Raises
         ------
         DataError
-            For other graphs than the fit's.
+            For graphs that are not those of the fit.
         ModelError
-            For another level, or when the likelihood does not end an interval.
+            For a `level` outside 0 to 1, or when an interval has no end because the likelihood does
+            not fall enough.
 
         Examples
         --------
@@ -446,7 +456,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         Parameters
         ----------
         features : array-like of shape (n_nodes, n_features), or Graph
-            Those of a dataframe are matched by name; of a graph, its features alone count.
+            The columns of a dataframe are matched by name. Of a Graph only the features are used.
 
         Returns
         -------
@@ -456,7 +466,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         Raises
         ------
         DataError
-            When the features are others than those of the fit.
+            When the features are not those of the fit.
 
         Examples
         --------
@@ -485,7 +495,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
     def _one_graph(self, graph: Any) -> Graph:
         checked = self._check_graphs(graph)
         if len(checked) != 1:
-            raise DataError(f"one graph is wanted; got {len(checked)}. Give each by itself.")
+            raise DataError(f"expected one graph; got {len(checked)}. Give each by itself.")
         return checked[0]
 
     def _pair_probabilities(
@@ -514,26 +524,26 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         n_nodes : int, optional
             Nodes of each graph; 15 when neither it nor features are given.
         n_features : int, optional
-            Width of the features drawn; as in `fit` when not given.
+            The number of features to draw; by default as in `fit`.
         features : array-like of shape (n_nodes, n_features), Graph, or "uniform", optional
-            Fixed features for every graph, those of a graph, or uniform ones on [-1, 1]. Without
-            it, each node gets the features of a node of the fit, drawn with replacement.
+            The features of every graph: given ones, those of a Graph, or "uniform" for uniform
+            draws on [-1, 1]. Without it, each node gets the features of a node of the fit, drawn
+            with replacement.
         random_state : None, int, RandomState or Generator
 
         Returns
         -------
         list of Graph
-            Of more than 2,000 nodes with a sparse adjacency; every pair is visited only
-            where that is the cheaper.
-            Their features are named as those of the fit.
+            Graphs of more than 2,000 nodes have a sparse adjacency; every pair is visited only if
+            that is cheaper. Their features have the names of those of the fit.
 
         Raises
         ------
         DataError
-            For a dataframe of other features than the fit's.
+            For a dataframe whose features are not those of the fit.
         ModelError
-            When `features` are of another shape than `n_nodes` and `n_features` say; when none
-            are given and the model holds none, or has another width than `n_features`.
+            When the shape of `features` is not (n_nodes, n_features); when no `features` are given
+            and the model keeps none, or keeps rows of another number of features.
 
         Examples
         --------

@@ -179,7 +179,7 @@ def places_of(
     ends = []
     for row, pair in enumerate(pairs):
         if len(pair) != 2:
-            raise DataError(f"pair {row} has {len(pair)} entries: two nodes are wanted.")
+            raise DataError(f"pair {row} has {len(pair)} entries: give two nodes.")
         u, v = (found(node, row) for node in pair)
         if u == v:
             raise DataError(f"pair {row} joins node {pair[0]!r} with itself, which is no dyad.")

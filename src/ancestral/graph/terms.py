@@ -189,9 +189,9 @@ class Nodes:
         node = int(np.argmax(gaps))
         names = self.graph.node_names
         called = f"node {node}" if names is None else f"node {names[node]!r}"
-        more = f" and of {int(gaps.sum()) - 1} more" if gaps.sum() > 1 else ""
+        more = f" and {int(gaps.sum()) - 1} more" if gaps.sum() > 1 else ""
         raise DataError(
-            f"the term {text!r} needs {attribute.name!r} of every node, which is missing of "
+            f"the term {text!r} needs {attribute.name!r} of every node, which is missing for "
             f"{called}{more} in graph {self.index}. Leave these nodes out, fill the values in, or "
             "leave the term out."
         )
@@ -558,7 +558,7 @@ def _bilinear(term: Term, nodes: Sequence[Nodes], codes: Codes) -> list[Piece]:
     if len({tuple(a.name for a in some) for some in numbers}) > 1:
         raise DataError(
             f"the term {term.text!r} is of other numbers in some graphs than in others: give every "
-            "graph the same attributes, or name those that are meant."
+            "graph the same attributes, or name in the terms the attributes that you mean."
         )
     centres = np.array([_centre([a.values for a in some]) for some in zip(*numbers)])
     pieces: list[Piece] = []

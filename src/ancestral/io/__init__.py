@@ -1,4 +1,4 @@
-"""Readers of users' files, none of which runs code from a file, and writers of samples."""
+"""Readers and writers of files. No reader runs code from a file."""
 
 from __future__ import annotations
 

@@ -43,46 +43,48 @@ def read_array(
     Parameters
     ----------
     path : str or path-like
-        A `.npy`, `.npz`, `.csv`, `.parquet` or pickle (`.pkl`) file, gzipped or not; or a folder
-        of grey pictures (PNG, JPEG) of one size. What a file is gets told from its content; a
-        name that says otherwise is refused.
+        A `.npy`, `.npz`, `.csv`, `.parquet` or pickle (`.pkl`) file, gzipped or not; or a folder of
+        grey pictures (PNG, JPEG) of one size. The content of a file decides how it is read. A file
+        whose name does not match its content is refused.
     key : str, optional
-        Which array, where an `.npz` or a pickled dict holds several.
+        Which array to read, if an `.npz` or a pickled dict holds several.
     missing : bool
-        True lets NaN (empty cells, nulls) stand for missing values; False refuses it.
+        True reads NaN, empty cells and nulls as missing values; False refuses them.
     max_bytes : int
-        Refuse a compressed file that expands further, in bytes (default 512 MiB).
+        The most bytes to which a compressed file may expand (default 512 MiB). Larger files are
+        refused.
     sep, decimal, thousands, encoding : str
-        Of text (`.csv`, `.tsv`): the one character between cells (default a comma), before
-        decimals (default a point) and between groups of three digits (default none), and the
-        encoding (default UTF-8). None is guessed: where a file needs one, the error names it.
+        For text (`.csv`, `.tsv`): the character between cells (default a comma), before decimals
+        (default a point) and between groups of three digits (default none), and the encoding
+        (default UTF-8). They are never guessed. If a file needs another one, the error names it.
     rejects : path-like or list, optional
-        Of text: leave out the rows with a cell that is no number (missing, without `missing`) or
-        with too many cells or too few, and report each such cell: its line, its column, what
-        stands there and why, in a new `.csv` of this name, or appended to this list as named
-        tuples (100,000 at most). A warning says how many rows were left out. By default the first
-        such cell is an error.
+        For text: leave out rows that cannot be read, because a cell is not a number (or is missing,
+        without `missing`) or there are too many or too few cells. Each such cell is reported, with
+        its line, column, content and the reason: in a new `.csv` of this name, or as named tuples
+        that are appended to this list (100,000 at most). A warning tells how many rows were left
+        out. By default the first such cell is an error.
 
     Returns
     -------
     ndarray
-        In the file's dtype (numbers from text are float64), native byte order. Pictures come as
+        In the dtype of the file (float64 for text), in native byte order. Pictures have shape
         (n_images, height, width), in the natural order of their names.
 
     Raises
     ------
     FormatError
-        When the file is missing, truncated, damaged, of another kind, too large when expanded,
-        would run code, or holds several arrays and no `key` is given.
+        When the file is missing, truncated, damaged, of another kind or too large when expanded;
+        when it would run code; when it holds several arrays and no `key` is given.
     DataTypeError
         When it holds objects, text, complex numbers, dates or records.
     DataError
-        When it holds infinity, or NaN without `missing`, or nothing, or pictures in colour or of
-        several sizes; when marks of text are no single characters, or the encoding is unknown.
+        When it holds infinity, NaN without `missing`, no values, or pictures in colour or of
+        several sizes; when `sep`, `decimal` or `thousands` is not a single character; when the
+        encoding is unknown.
     SaveError
-        When `rejects` cannot be written, or is the file that is read.
+        When `rejects` cannot be written, or is the input file.
     MissingExtraError
-        For Parquet without pyarrow, for pictures without Pillow.
+        For Parquet if pyarrow is not installed, for pictures if Pillow is not installed.
 
     Examples
     --------
@@ -139,18 +141,19 @@ def read_columns(
     Parameters
     ----------
     path : str or path-like
-        A `.csv` (gzipped or not) or `.parquet` file; every column numeric.
+        A `.csv` (gzipped or not) or `.parquet` file whose columns are all numeric.
     missing : bool
-        True lets empty cells, NaN and nulls stand for missing values; False refuses them.
+        True reads empty cells, NaN and nulls as missing values; False refuses them.
     max_bytes : int
-        Refuse a compressed file that expands further, in bytes (default 512 MiB).
+        The most bytes to which a compressed file may expand (default 512 MiB). Larger files are
+        refused.
     sep, decimal, thousands, encoding, rejects
-        Of a `.csv`, as for `read_array`.
+        For a `.csv`, as for `read_array`.
 
     Returns
     -------
     names : list of str
-        From the header; x0, x1, ... where a CSV has none.
+        From the header; x0, x1, ... if a CSV has no header.
     values : ndarray of shape (n_rows, n_columns)
 
     Raises

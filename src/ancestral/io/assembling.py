@@ -154,7 +154,7 @@ def _places_of_pairs(
     for pair in pairs:
         if len(pair) != 2 or any(node not in known for node in pair):
             raise DataError(
-                f"{name}: the unknown pair {tuple(pair)!r} is not of two nodes that are there."
+                f"{name}: the unknown pair {tuple(pair)!r} does not name two nodes of the graph."
             )
         if known[pair[0]] == known[pair[1]]:
             raise DataError(f"{name}: the unknown pair {tuple(pair)!r} joins a node with itself.")

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 @within_memory(SMALLER_FILE)
 def read_tables(path: PathLike, *, max_bytes: int = 1 << 30) -> Tables:
-    """Read conditional probability tables, keeping the rows that can be reached.
+    """Read conditional probability tables, and keep the rows of reachable contexts.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def read_tables(path: PathLike, *, max_bytes: int = 1 << 30) -> Tables:
         (K_1, ..., K_i): table[x_1, ..., x_i] = p(x_i | x_1, ..., x_{i-1}). Any float type, byte
         order and number of levels.
     max_bytes : int
-        Refuse a file that expands further, in bytes (default 1 GiB). Memory stays far below:
-        only reachable rows are held.
+        The most bytes to which a file may expand (default 1 GiB). Much less memory is used, because
+        only reachable rows are kept.
 
     Returns
     -------
@@ -54,14 +54,14 @@ def read_tables(path: PathLike, *, max_bytes: int = 1 << 30) -> Tables:
     FormatError
         When the file is missing, truncated, damaged, of another kind, or would run code.
     DataError
-        When a table has the wrong shape, or a reachable row holds NaN, a negative number or a
-        sum other than one (beyond 1e-6; smaller differences are scaled away). The rows of
+        When a table has the wrong shape, or a reachable row holds NaN or a negative number, or does
+        not sum to one. Sums that differ from one by at most 1e-6 are rescaled. The rows of
         unreachable prefixes are never read and may be NaN.
 
     Notes
     -----
-    Time is that of expanding the file. Arrays in Fortran order, and all arrays of protocols 0
-    to 2, are built one after another instead, under the same cap.
+    The time is that of expanding the file. Arrays in Fortran order, and all arrays of pickle
+    protocols 0 to 2, are built as a whole, one after another, within the same `max_bytes`.
 
     Examples
     --------

@@ -181,7 +181,7 @@ def _refuse_long_line(raw: bytes, name: str) -> None:
         if end < 0:
             raise FormatError(
                 f"{name}: line {line_of(raw, start)} is longer than {as_size(_MAX_LINE)}: "
-                "save so wide a table as .npy."
+                "save such a wide table as .npy."
             )
         start = end + 1
 
@@ -206,7 +206,7 @@ def _first_cells(text: _Text) -> tuple[int, list[str]]:
         raise DataError(f"{text.name}: holds blank lines and cells alone.")
     if len(cells) == 1 and all(len(line.split()) > 1 for line in head):
         raise FormatError(
-            f"{text.name}: looks separated by spaces, or of fixed width, which is never guessed: "
+            f"{text.name}: looks separated by spaces, or of fixed width, which is not guessed: "
             "save it comma-separated, or pass sep=' ' where each space ends a cell."
         )
     return line, [cell.strip() for cell in cells]
@@ -220,7 +220,7 @@ def _is_header(cells: list[str], text: _Text) -> bool:
     if odd is not None:  # a name to one dialect, a number to another
         raise DataError(
             f"{text.name}: line 1 holds {odd!r}, which may be a number ({spellings_of(odd)}): "
-            "pass what it is, or give every column a name that is none."
+            "pass these options, or give every column a name that is not a number."
         )
     if all(w or cell == "" for w, cell in zip(wordy, cells)) and any(wordy):
         return True

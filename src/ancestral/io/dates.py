@@ -28,29 +28,31 @@ MICROSECONDS = {
 
 
 def dates_as_numbers(table: Any, *, unit: str = "days", since: Any = "1970-01-01") -> Any:
-    """Return a table with its dates as floats, all else as it is.
+    """Return a table whose dates are replaced by floats. Other columns do not change.
 
     Parameters
     ----------
     table : dataframe or series of pandas, polars or Arrow, or array-like of dates
-        Columns of dates, dates with times (in UTC, where they have a time zone) and durations
-        become numbers; text that looks like a date does not.
+        Columns of dates, of dates with times and of durations become numbers. Times with a time
+        zone are converted to UTC. Text that looks like a date does not change.
     unit : {"days", "seconds", "minutes", "hours", "weeks", "years"}
         A year is 365.2425 days.
     since : str, date or datetime64
-        Which moment is 0; durations are counted from nothing.
+        The date that becomes 0. It does not matter for durations.
 
     Returns
     -------
     dataframe, series or ndarray
-        Of the same library, columns and index; float64. Missing dates stay missing.
+        Of the same library, with the same columns and index; dates are float64. Missing dates stay
+        missing.
 
     Raises
     ------
     ModelError
-        For another unit.
+        For an unknown `unit`.
     DataError
-        For a `since` that is no date, dates beyond the year 290,000, and what is no table.
+        For a `since` that is no date, for dates beyond the year 290,000, and for data that are no
+        table.
 
     Examples
     --------

@@ -74,7 +74,7 @@ class Dialect:
             if option != "encoding" and (option, value) != ("thousands", None):
                 _check_mark(option, value)
         if decimal.isspace():
-            raise DataError(f"decimal={decimal!r} is a blank; a point or a comma is wanted.")
+            raise DataError(f"decimal={decimal!r} is a blank; pass a point or a comma.")
         if thousands is not None and not _of_thousands(thousands, decimal):
             mend = "decimal=','" if decimal == "." else "thousands=None"
             raise DataError(
@@ -202,8 +202,8 @@ def _check_mark(option: str, value: Any) -> None:
         raise DataError(f"{option}={value!r} must be one character. {what}Pass {option}=','.")
     if value.isalnum() or value in '"+-' or (ord(value) < 32 and value != "\t"):
         raise DataError(
-            f"{option}={value!r} may stand in a number, or ends a cell or a line: another "
-            f"character is wanted, such as {option}=','."
+            f"{option}={value!r} may be part of a number, or ends a cell or a line: pass another "
+            f"character, such as {option}=','."
         )
 
 
@@ -220,7 +220,8 @@ def _codec(encoding: Any) -> str:
         return codecs.lookup(encoding).name.removesuffix("-sig")
     except (LookupError, TypeError, ValueError):
         raise DataError(
-            f"encoding={encoding!r} is none that Python knows for text: pass encoding='latin-1', "
+            f"encoding={encoding!r} is no text encoding that Python knows: pass "
+            "encoding='latin-1', "
             "'cp1252', 'utf-16' or alike."
         ) from None
 

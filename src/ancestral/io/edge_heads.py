@@ -91,9 +91,9 @@ def ends_among(names: list[str], ends: tuple[str, str] | None, name: str) -> tup
     if len(left) == 2:
         return left[0], left[1]
     raise DataError(
-        f"{name}: has the columns {', '.join(map(repr, names))}, and which two hold the ids of the "
-        "ends of each edge is not clear. Two columns are wanted, or two named source and target, "
-        'or from and to; else pass ends=("...", "...").'
+        f"{name}: has the columns {', '.join(map(repr, names))}, and it is not clear which two "
+        "hold the ids of the ends of each edge. Give only two columns, or name two of them source "
+        'and target, or from and to, or pass ends=("...", "...").'
     )
 
 
@@ -151,8 +151,8 @@ def column_of_ids(names: list[str], key: str | None, name: str) -> int:
         if len(ids) == 1:
             return ids[0]
         raise DataError(
-            f"{name}: its first column, {names[0]!r}, numbers the rows, and which of "
-            f"{', '.join(names[1:])} holds the ids is not clear: pass key=..."
+            f"{name}: its first column, {names[0]!r}, holds row numbers, and it is not "
+            f"clear which of {', '.join(names[1:])} holds the ids: pass key=..."
         )
     if key not in names:
         raise DataError(f"{name}: has no column {key!r}; it has {', '.join(names)}.")

@@ -64,60 +64,65 @@ def read_edge_list(
     thousands: str | None = None,
     encoding: str = "utf-8",
 ) -> Graph:
-    """Read a graph from a table of its links, and a table of its nodes, gzipped or not.
+    """Read a graph from a table of its links and, optionally, a table of its nodes.
 
     Parameters
     ----------
     edges : str or path-like
-        The ids of the two ends of each link, in two columns: the only two, or those named source
-        and target, from and to, or alike. A column named weight, and one named type that holds
-        "Directed" and "Undirected" alone, say what they say; others are passed over.
+        A table of links, gzipped or not. Two columns hold the ids of the two ends of each link: the
+        only two columns, or those with names such as source and target, or from and to. A column
+        named weight holds weights. A column named type that holds only "Directed" and "Undirected"
+        tells which links have a direction. Other columns are ignored.
     nodes : str or path-like, optional
-        A line of names, then one line for each node: its id and its attributes. Without it, the
-        nodes are those that have a link, in the order in which they first occur.
+        A table of nodes, gzipped or not: a line of names, then one line for each node, with its id
+        and its attributes. Without it, the nodes are those with a link, in the order in which they
+        first occur.
     key : str, optional
-        The column of ids in `nodes`; when not given, the first, row numbers aside, or the one
-        column that holds the ids of all ends.
+        The column of ids in `nodes`. By default the first column (a column of row numbers is
+        skipped), or the one column that holds the ids of all ends.
     ends : tuple of str, optional
-        The two columns of `edges` that hold the ids of the ends, where names do not tell.
+        The two columns of `edges` that hold the ids of the ends, if this is not clear from their
+        names.
     attributes : sequence of str, optional
-        Which columns are taken, in this order; all but ids and what programs write to draw nodes
-        when not given. Text keeps its levels; empty cells and NA are missing.
+        The columns of `nodes` to use as attributes, in this order. By default all, except ids and
+        columns that programs write to draw nodes. Text is read as levels; empty cells and NA are
+        missing.
     categorical : sequence of str, or mapping of str to levels
-        Which of these are groups though they are numbers: each level becomes a feature of 0 and 1.
+        Attributes whose numbers are codes of groups: each level becomes a feature of 0 and 1.
     header : bool, optional
-        Whether the first line of `edges` holds names. When not given, it is an edge if it holds the
-        id of a node, and names if they are known ones (source and target, from and to, or alike) or
-        if its words stand over columns of numbers; whichever it is gets logged (INFO). A line that
-        may be either is refused. `nodes` always has names in its first line; with True, they may be
+        Whether the first line of `edges` holds names. By default it is read as an edge if it holds
+        the id of a node, and as names if they are usual names (such as source and target, or from
+        and to) or if the columns below hold numbers. The choice is logged (INFO). A line that may
+        be either is refused. The first line of `nodes` always holds names; with True, these may be
         numbers.
     unknown : str, path-like, or sequence of pairs of ids, optional
-        Dyads that nobody observed; of a file, as `edges`.
+        The unknown dyads: pairs of ids, or a file of pairs in the form of `edges`.
     directed, multiple, loops, weights
-        As for `read_graphs`. Lines that say nothing of a direction have none, whichever way they
-        are written, unless `directed` is True.
+        As for `read_graphs`. Links without a stated direction have none, unless `directed` is True.
     max_bytes : int
-        Refuse a compressed file that expands further, in bytes (default 512 MiB).
+        The most bytes to which a compressed file may expand (default 512 MiB). Larger files are
+        refused.
     sep, decimal, thousands, encoding : str
-        How both files spell their cells, as for `read_array`. When not given, cells stand between
-        tabs, semicolons or commas, whichever the first lines have, or between blanks, and decimals
-        after a comma where cells stand between semicolons and no number has a point. Lines that
-        begin with # or % before the table are comments. Ids are text, and stay as they are.
+        The format of both files, as for `read_array`. By default the separator is a tab, a
+        semicolon or a comma, whichever the first lines have, or else spaces. With semicolons, the
+        decimal mark is a comma if no number has a point. Lines before the table that begin with #
+        or % are comments. Ids are text, and are not changed.
 
     Returns
     -------
     Graph
-        Nodes in the order of their table, named by their ids, or, where these are numbers and
-        there is a column of labels, by their labels. More than 2,000 nodes make the adjacency
-        sparse.
+        Nodes are in the order of their table. Their names are their ids; if these are numbers and
+        there is a column of labels, their names are the labels. The adjacency is sparse if there
+        are more than 2,000 nodes.
 
     Raises
     ------
     FormatError
-        When a file is no such table.
+        When a file is not a table of this form.
     DataError
-        When a link leads nowhere, or an id is missing, naming the line or the node; when it is not
-        clear whether a first line holds names; when an option refuses what there is.
+        When an end of a link is no node, or an id is missing; the message names the line or the
+        node. When it is not clear whether the first line holds names. When an option is "refuse"
+        and the file holds what it refuses.
 
     Examples
     --------
@@ -199,15 +204,15 @@ def from_frames(
     Parameters
     ----------
     edges : dataframe
-        Two of its columns hold the ids of the two ends of each link: its only two, or those named
-        source and target, from and to, or alike. Columns named weight and type as for
-        `read_edge_list`.
+        Two of its columns hold the ids of the two ends of each link: its only two, or those with
+        names such as source and target, or from and to. Columns named weight and type are read as
+        by `read_edge_list`.
     nodes : dataframe, optional
-        A row for each node.
+        One row for each node.
     key, ends, attributes, categorical, directed, multiple, loops, weights
         As for `read_edge_list`.
     unknown : sequence of pairs of ids, optional
-        Dyads that nobody observed.
+        The unknown dyads.
 
     Returns
     -------
@@ -216,8 +221,8 @@ def from_frames(
     Raises
     ------
     DataError
-        When columns of ids are not told by their names, an id is missing, comes twice or leads
-        nowhere; when an option refuses what there is.
+        When the columns of ids are not clear from their names; when an id is missing, repeated or
+        unknown; when an option is "refuse" and the tables hold what it refuses.
 
     Examples
     --------
@@ -336,8 +341,8 @@ def links_of(
         rows = [(1, first), *rows]
     else:
         raise DataError(
-            f"{name}: has {len(first)} columns without names, and which two hold the ids of the "
-            "ends is not clear: give it a line of names, or leave two columns."
+            f"{name}: has {len(first)} columns without names, and it is not clear which two hold "
+            "the ids of the ends: add a line of names, or keep two columns."
         )
     for line, cells in rows:
         if cells[one] in NO_ID or cells[two] in NO_ID:
@@ -371,8 +376,9 @@ def _refuse_decimals(cells: list[tuple[int, str]], name: str) -> None:
             odd = line, cell
     if odd is not None:
         raise DataError(
-            f"{name}: line {odd[0]} has the id {odd[1]!r}, and all ids are numbers: a table of "
-            'measurements lists no links. Pass ends=("...", "...") if these are ids.'
+            f"{name}: line {odd[0]} has the id {odd[1]!r}, and all ids are numbers: this "
+            "looks like a table of measurements, which lists no links. Pass "
+            'ends=("...", "...") if these are ids.'
         )
 
 
@@ -486,14 +492,14 @@ def _refuse_id(node: Any, place: str) -> None:
         raise DataError(f"{place} has no id, but {node!r}: drop it, or give it one.")
     if isinstance(node, float) and abs(node) >= EXACT:
         raise DataError(
-            f"{place} has the id {node!r}, a float64, which holds only some of the whole numbers "
-            "beyond 2^53: read the column of ids as integers or as text."
+            f"{place} has the id {node!r}, a float64, which cannot hold every whole number beyond "
+            "2^53: read the column of ids as integers or as text."
         )
     try:
         hash(node)
     except TypeError:
         raise DataTypeError(
-            f"{place} has a {type(node).__name__} for an id; a number or text is wanted."
+            f"{place} has a {type(node).__name__} for an id; it must be a number or text."
         ) from None
 
 

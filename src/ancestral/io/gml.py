@@ -65,7 +65,8 @@ def _tokens(text: str, name: str) -> Iterator[tuple[str, str, int]]:
             count += 1
             if count > MOST_TOKENS:
                 raise FormatError(
-                    f"{name}: holds more than {MOST_TOKENS:,} words: save so large a graph as .npz."
+                    f"{name}: holds more than {MOST_TOKENS:,} words: save such a large graph as "
+                    ".npz."
                 )
             yield match.lastgroup, match[0], match.start()
 

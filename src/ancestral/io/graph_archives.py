@@ -113,7 +113,7 @@ def make_graph(
             "(adjacency, features). Give (features, adjacency)."
         )
     if len(X.shape) == 2 and (len(X) == 0 or (0 in X.shape and not is_own)):
-        raise DataError(f"{name}: has features of shape {X.shape}: nothing to model.")
+        raise DataError(f"{name}: has features of shape {X.shape}: there is nothing to model.")
     how = choices.directed if choices.directed in ("union", "intersection") else None
     has_way = beside.pop("directed", False) or choices.directed is True or how is not None
     if has_way and choices.directed in (False, "refuse"):
@@ -176,10 +176,10 @@ def _of_rows(rows: NDArray, n_nodes: int, name: str) -> Any:
     from scipy import sparse
 
     if rows.ndim != 2 or rows.shape[1] != 3 or rows.dtype.kind != "f":
-        raise FormatError(f"{name}: rows (i, j, value) of float64 are wanted; got {rows.shape}.")
+        raise FormatError(f"{name}: expected rows (i, j, value) of float64; got {rows.shape}.")
     i, j = rows[:, :2].T
     if len(rows) and not (min(i.min(), j.min()) >= 0 and max(i.max(), j.max()) < n_nodes):
-        raise FormatError(f"{name}: a row names a node that is not there.")
+        raise FormatError(f"{name}: a row names an unknown node.")
     ends = i.astype(np.int64), j.astype(np.int64)
     return sparse.csr_array((rows[:, 2], ends), shape=(n_nodes, n_nodes))
 
@@ -207,7 +207,7 @@ def _stacks(archive: Archive) -> list[tuple[int, NDArray, Any]]:
             if X.ndim != E.ndim or len(X) != len(E) or len(X) == 0:
                 raise DataError(
                     f"{archive.name}: stacked features {X.shape} and adjacency {E.shape} do not "
-                    "go together; (n_graphs, n, m) and (n_graphs, n, n) are wanted."
+                    "fit together; expected (n_graphs, n, m) and (n_graphs, n, n)."
                 )
             return [(i, x, e) for i, (x, e) in enumerate(zip(X, E))]
         return [(0, X, E)]
@@ -249,7 +249,7 @@ def checked_ends(edges: NDArray, n_nodes: int, name: str) -> NDArray[np.int64]:
     """Return rows of two node numbers; refuse what is no edge, naming its row."""
     if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in "iu":
         raise DataError(
-            f"{name}: whole numbers of shape (n_edges, 2) are wanted; got {edges.dtype} "
+            f"{name}: expected whole numbers of shape (n_edges, 2); got {edges.dtype} "
             f"{edges.shape}."
         )
     ends = edges.astype(np.int64)

@@ -80,35 +80,38 @@ def read_adjacency(
     decimal: str | None = None,
     encoding: str = "utf-8",
 ) -> Graph:
-    """Read a graph from its adjacency, as a table of text or as Matrix Market, gzipped or not.
+    """Read a graph from its adjacency matrix.
 
     Parameters
     ----------
     path : str or path-like
-        A square table of numbers, with the names of the nodes in the first line and the first
-        column, or in the first line alone, or without names. An empty cell off the diagonal, and
-        NA, is an unknown dyad. Not symmetric, its links lead from row to column.
+        A square table of numbers as text, or a Matrix Market file, gzipped or not. The names of the
+        nodes may be in the first line and the first column, or in the first line only. An empty
+        cell off the diagonal, or NA, is an unknown dyad. If the matrix is not symmetric, links lead
+        from the node of the row to that of the column.
     directed, loops, weights
         As for `read_graphs`.
     max_bytes : int
-        Refuse a compressed file that expands further, in bytes (default 512 MiB).
+        The most bytes to which a compressed file may expand (default 512 MiB). Larger files are
+        refused.
     sep, decimal, encoding : str
         As for `read_edge_list`.
 
     Returns
     -------
     Graph
-        Without features: `Graph(nodes, graph.to_dense(unknown=numpy.nan),
-        directed=graph.directed)` adds them. The rows of `nodes` must stand in the order of the
-        matrix, which is that of `node_names`: of a dataframe whose index holds the names, give
+        It has no features. `Graph(nodes, graph.to_dense(unknown=numpy.nan),
+        directed=graph.directed)` adds them. The rows of `nodes` must be in the order of the matrix,
+        which is that of `node_names`. For a dataframe whose index holds the names, give
         `nodes.loc[list(graph.node_names)]`.
 
     Raises
     ------
     FormatError
-        When the file is no table of text and no matrix.
+        When the file is neither a table of text nor a matrix.
     DataError
-        When it is not square, or holds words; when an option refuses what there is.
+        When it is not square, or holds words; when an option is "refuse" and the file holds what it
+        refuses.
 
     Examples
     --------
@@ -132,8 +135,8 @@ def read_adjacency(
     if matrix is None:
         raise DataError(
             f"{name}: is no square table of numbers: it has {len(first)} columns and "
-            f"{len(rows)} lines below the first. Names stand in the first line and the first "
-            "column, the same on both sides. Links in lines are read by io.read_edge_list."
+            f"{len(rows)} lines below the first. Names are in the first line and the first column, "
+            "the same in both. Links in lines are read by io.read_edge_list."
         )
     return graph_of(matrix, choices, name)
 

@@ -36,7 +36,7 @@ PREFIX = "ancestral."  # of what stands beside a graph in GraphML
 
 
 def to_networkx(graph: Any) -> Any:
-    """Return a networkx graph, or digraph, with names and attributes of nodes.
+    """Return a networkx graph with the names and attributes of the nodes.
 
     Parameters
     ----------
@@ -45,13 +45,13 @@ def to_networkx(graph: Any) -> Any:
     Returns
     -------
     networkx.Graph or networkx.DiGraph
-        Nodes are the names, or numbers from 0; missing values are left out. Unknown dyads are no
-        edges: they are listed in `.graph["unknown"]`, which `from_networkx` reads.
+        Its nodes are the names, or numbers from 0. Missing values are left out. Unknown dyads are
+        not edges: they are listed in `.graph["unknown"]`, which `from_networkx` reads.
 
     Raises
     ------
     MissingExtraError
-        Where networkx is not installed.
+        When networkx is not installed.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def to_networkx(graph: Any) -> Any:
 
 
 def to_igraph(graph: Any) -> Any:
-    """Return an igraph graph with names and attributes of vertices.
+    """Return an igraph graph with the names and attributes of the nodes.
 
     Parameters
     ----------
@@ -85,13 +85,13 @@ def to_igraph(graph: Any) -> Any:
     Returns
     -------
     igraph.Graph
-        Names are the vertex attribute "name"; missing values are None. Unknown dyads are no edges:
-        they are listed in the graph attribute "unknown", which `from_igraph` reads.
+        Names are in the vertex attribute "name". Missing values are None. Unknown dyads are not
+        edges: they are listed in the graph attribute "unknown", which `from_igraph` reads.
 
     Raises
     ------
     MissingExtraError
-        Where igraph is not installed.
+        When igraph is not installed.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def to_igraph(graph: Any) -> Any:
 
 
 def to_frames(graph: Any) -> tuple[Any, Any]:
-    """Return a dataframe of links and a dataframe of nodes, as Gephi and `from_frames` take them.
+    """Return a dataframe of links and a dataframe of nodes, as Gephi and `from_frames` read them.
 
     Parameters
     ----------
@@ -127,15 +127,15 @@ def to_frames(graph: Any) -> tuple[Any, Any]:
     Returns
     -------
     edges : pandas.DataFrame
-        Source, Target and Type, "Directed" or "Undirected"; where dyads are unknown also Weight,
-        1 for links and missing for those.
+        Columns Source, Target and Type ("Directed" or "Undirected"). If there are unknown dyads,
+        also Weight: 1 for links, missing for unknown dyads.
     nodes : pandas.DataFrame
-        Id, Label, and the attributes.
+        Columns Id, Label and the attributes.
 
     Raises
     ------
     MissingExtraError
-        Where pandas is not installed.
+        When pandas is not installed.
 
     Examples
     --------
@@ -162,23 +162,23 @@ def to_frames(graph: Any) -> tuple[Any, Any]:
 
 
 def write_edge_list(edges: PathLike, nodes: PathLike, graph: Any) -> tuple[Path, Path]:
-    """Write a graph as a table of links and a table of nodes, which Gephi and R open.
+    """Write a graph as a table of links and a table of nodes, which Gephi and R can open.
 
     Parameters
     ----------
     edges, nodes : str or path-like
-        Of the two tables, `.csv`, or `.tsv` with tabs.
+        The files of the two tables: `.csv`, or `.tsv` with tabs.
     graph : Graph, or (features, adjacency)
 
     Returns
     -------
     tuple of Path
-        As `to_frames` has the tables; `read_edge_list` takes them back.
+        The two paths. The tables are those of `to_frames`, and `read_edge_list` reads them.
 
     Raises
     ------
     SaveError
-        When the disk refuses; old files are then untouched, or the second one is.
+        When a file cannot be written. Old files are then unchanged, or at least the second one is.
 
     Examples
     --------
@@ -198,13 +198,13 @@ def write_edge_list(edges: PathLike, nodes: PathLike, graph: Any) -> tuple[Path,
     if one.unknown is not None:
         warn(
             f"{paths[0]}: {one.n_unknown} unknown dyads are rows without a weight, which other "
-            "programs may take for links: leave these rows out there."
+            "programs may read as links: leave these rows out there."
         )
     cells = [_as_cells(attribute) for attribute in _attributes(one)]
     if changed := _changed(cells, _attributes(one), in_order=False):
         warn(
-            f"{paths[1]}: tables say no types, and {', '.join(map(repr, changed))} will be left "
-            "out or taken for numbers where nobody says more: read it with attributes=[...] and "
+            f"{paths[1]}: tables do not hold types, and {', '.join(map(repr, changed))} will be "
+            "left out or read as numbers by default: read it with attributes=[...] and "
             "categorical=[...], or write GraphML or an .npz."
         )
     for path, table in zip(paths, (_edge_rows(one), _node_rows(one)), strict=True):
@@ -285,7 +285,7 @@ def _one(graph: Any) -> Graph:
 
     checked = as_graphs(graph, directed=True, with_features=False)
     if len(checked) != 1:
-        raise DataError(f"one graph is wanted; got {len(checked)}. Give each by itself.")
+        raise DataError(f"expected one graph; got {len(checked)}. Give each by itself.")
     say_left_out(checked)
     return checked[0]
 

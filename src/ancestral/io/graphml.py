@@ -68,8 +68,8 @@ def parse_graphml(raw: bytes, name: str, size: int) -> list[Parsed]:
     marks = raw.count(b"<") + raw.count(b"=")  # parsed, each takes a hundred bytes
     if marks > max(_MAX_MARKS, size // _BYTES_A_MARK):
         raise FormatError(
-            f"{name}: holds {marks:,} XML tags and attributes, over {_MAX_MARKS:,}: save so large "
-            "a graph as .npz with features_0 and edges_0."
+            f"{name}: holds {marks:,} XML tags and attributes, over {_MAX_MARKS:,}: save such a "
+            "large graph as .npz with features_0 and edges_0."
         )
     _refuse_long_texts(raw, name)
     root = _parse(raw, name)

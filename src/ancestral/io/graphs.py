@@ -42,42 +42,51 @@ def read_graphs(
     loops: str = DROP,
     weights: str = BINARISE,
 ) -> list[Graph]:
-    """Read graphs, with what their nodes carry.
+    """Read graphs with the attributes of their nodes.
 
     Parameters
     ----------
     path : str or path-like
-        One of: GraphML; GML; an adjacency as Matrix Market, or as a table of text with or without
-        names; links as a table of text (see `read_edge_list`, which also takes a table of nodes); a
-        pickled list of tuples (features, adjacency), or one such tuple; an `.npz` that
-        `write_graphs` wrote, or one with arrays `features` and `adjacency`, either of one graph or
-        stacked, (n_graphs, n, m) and (n_graphs, n, n), or numbered `features_0`, `adjacency_0`,
-        ..., where a large graph has `edges_0` (two node numbers from 0 in a row, each edge once) in
-        place of its adjacency, and `feature_names` may name the columns; an `.npz` with one array
-        `edges` and, beside it, `features` or an array of numbers or text for each node attribute.
-        Gzipped or not (an .npz not). Other kinds are refused with the line that reads them by
-        networkx or igraph.
+        A file of one of these kinds, gzipped or not (an `.npz` is never gzipped):
+
+        - GraphML or GML;
+        - an adjacency matrix, as Matrix Market or as a table of text with or without names;
+        - a table of links as text (see `read_edge_list`, which also reads a table of nodes);
+        - a pickled list of tuples (features, adjacency), or one such tuple;
+        - an `.npz` that `write_graphs` wrote;
+        - an `.npz` with arrays `features` and `adjacency`: of one graph; or stacked, of shapes
+          (n_graphs, n, m) and (n_graphs, n, n); or numbered, `features_0`, `adjacency_0`, and so
+          on. A large graph may have `edges_0` (two node numbers from 0 in each row, each edge
+          once) in place of its adjacency. `feature_names` may name the columns;
+        - an `.npz` with an array `edges`, and `features` or one array of numbers or text for each
+          node attribute.
+
+        Other kinds are refused. If networkx or igraph can read the file, the message tells how.
     attributes : sequence of str, optional
-        Which node attributes (of GraphML and GML, or beside `edges`) are taken, in this order.
-        Default: all, in the order in which they first occur, but ids and what programs write to
-        draw nodes (size, x and y, r, g and b, ...), which are named in a warning.
+        The node attributes (of GraphML and GML, or next to `edges`) to use, in this order. By
+        default all, in the order in which they first occur, except ids and attributes that programs
+        write to draw nodes (size, x and y, r, g and b, ...). A warning names those that are left
+        out.
     categorical : sequence of str, or mapping of str to levels
-        Which of these are groups though they are numbers: each level becomes a feature of 0 and 1,
-        named "Grade=7". Text always is. The levels are those that occur in any graph of the file;
-        give them, as in {"Race": ["Black", "White"]}, where files are read one by one and fitted
-        together.
+        Attributes whose numbers are codes of groups: each level becomes a feature of 0 and 1, with
+        a name such as "Grade=7". Text is always read in this way. The levels are those that occur
+        in any graph of the file. If several files are read and then fitted together, give the
+        levels, as in {"Race": ["Black", "White"]}.
     max_bytes : int
-        Refuse a compressed file that expands further, in bytes (default 512 MiB).
+        The most bytes to which a compressed file may expand (default 512 MiB). Larger files are
+        refused.
     directed : {"keep", "union", "intersection", "refuse"}, or bool
-        Keep directions where a file says them; link two nodes where a link leads either way, or
-        both ways; or refuse them. True takes links of which nothing is said from their first end
-        to their second; those that are said to have no direction lead both ways.
+        "keep" keeps directions that the file states. "union" links two nodes if a link leads in at
+        least one direction, "intersection" if links lead in both; "refuse" refuses directions. True
+        takes links without a stated direction as leading from their first end to their second;
+        links that are stated to have no direction lead both ways.
     multiple : {"merge", "refuse"}
-        Links that stand more than once are one.
+        "merge" counts a repeated link once; "refuse" refuses it.
     loops : {"drop", "refuse"}
-        Links of a node with itself are left out.
+        "drop" leaves out links of a node with itself; "refuse" refuses them.
     weights : {"binarise", "refuse"}
-        Any weight but 0 is a link; a missing one an unknown dyad.
+        "binarise" reads any weight except 0 as a link, and a missing weight as an unknown dyad;
+        "refuse" refuses weights.
 
     Returns
     -------
@@ -88,14 +97,16 @@ def read_graphs(
     FormatError
         When the file is missing, truncated, damaged, of another kind, or would run code.
     DataError
-        When a graph is not one (not 0/1 in a pickle or an .npz, sizes that differ), naming which;
-        when features and adjacency are the wrong way round; when an option refuses what there is.
+        When an item is no graph (entries other than 0 and 1 in a pickle or an .npz, or sizes that
+        differ); the message names the graph. When features and adjacency are in the wrong order.
+        When an option is "refuse" and the file holds what it refuses.
     MissingExtraError
-        For GraphML without the packages of the extra `graphs`.
+        For GraphML if the packages of the extra `graphs` are not installed.
 
     Notes
     -----
-    What the four last options do without being asked for is said once for each file.
+    If one of the last four options changes the links by its default, one warning for each file
+    tells it.
 
     Examples
     --------
@@ -141,8 +152,8 @@ def _refuse_choosing(name: str, attributes: Sequence[str] | None, categorical: C
     if attributes is not None or len(categorical):
         word = "categorical" if attributes is None else "attributes"
         raise DataError(
-            f"{name}: {word}= chooses among named attributes of nodes, and here are "
-            "none: features are the array of that name."
+            f"{name}: {word}= chooses among named attributes of nodes, and this file has none: "
+            "features are the array of that name."
         )
 
 
@@ -183,33 +194,33 @@ def from_networkx(
     loops: str = DROP,
     weights: str = BINARISE,
 ) -> Graph:
-    """Return a networkx graph as a Graph, names and attributes of its nodes kept.
+    """Return a networkx graph as a Graph, with the names and attributes of its nodes.
 
     Parameters
     ----------
     graph : networkx.Graph, DiGraph, MultiGraph or MultiDiGraph
     attributes : sequence of str, optional
-        Which node attributes are taken, in this order. Default: all, in the order in which they
-        first occur, but ids and what programs write to draw nodes (size, x and y, r, g and b,
-        ...), which are named in a warning. An attribute may be a number, a text, or a vector of
-        numbers; it is missing for nodes that do not have it.
+        The node attributes to use, in this order. By default all, in the order in which they first
+        occur, except ids and attributes that programs write to draw nodes (size, x and y, r, g and
+        b, ...). A warning names those that are left out. An attribute may be a number, a text, or a
+        vector of numbers. It is missing for nodes that do not have it.
     categorical : sequence of str, or mapping of str to levels
-        Which of these are groups though they are numbers. The levels are those that occur; give
-        them, as in {"Race": ["Black", "White"]}, where graphs are fitted together.
+        Attributes whose numbers are codes of groups. The levels are those that occur. If several
+        graphs are fitted together, give the levels, as in {"Race": ["Black", "White"]}.
     directed, multiple, loops, weights
         As for `read_graphs`. The edge attribute "weight" is the weight.
 
     Returns
     -------
     Graph
-        Nodes in the order of `graph.nodes`. Pairs of nodes in `graph.graph["unknown"]`, as
-        `to_networkx` writes them, are unknown dyads.
+        Nodes are in the order of `graph.nodes`. Pairs of nodes in `graph.graph["unknown"]`, as
+        written by `to_networkx`, are unknown dyads.
 
     Raises
     ------
     DataError
-        When an option refuses what there is, or an attribute is no number or text, or is not
-        finite, naming the node.
+        When an option is "refuse" and the graph holds what it refuses; when an attribute is no
+        number or text, or is not finite. The message names the node.
 
     Examples
     --------
@@ -242,7 +253,7 @@ def from_igraph(
     loops: str = DROP,
     weights: str = BINARISE,
 ) -> Graph:
-    """Return an igraph graph as a Graph, names and attributes of its vertices kept.
+    """Return an igraph graph as a Graph, with the names and attributes of its vertices.
 
     Parameters
     ----------
@@ -253,12 +264,12 @@ def from_igraph(
     Returns
     -------
     Graph
-        Vertices in their order, named by their attribute "name" or "label".
+        Nodes are in the order of the vertices, with names from the attribute "name" or "label".
 
     Raises
     ------
     DataError
-        As `from_networkx`; vertices are named by their number.
+        As `from_networkx`; the message gives the number of the vertex.
 
     Examples
     --------
@@ -292,8 +303,8 @@ def _pairs_of(value: Any, name: str) -> list[tuple[Any, Any]]:
         value = [value]
     if not isinstance(value, list | tuple):
         raise DataError(
-            f"{name}: holds a {type(value).__name__}; a list of tuples (features, adjacency) "
-            "is wanted."
+            f"{name}: holds a {type(value).__name__}; a list of tuples (features, adjacency) is "
+            "wanted."
         )
     if not value:
         raise DataError(f"{name}: holds no graphs.")

@@ -314,7 +314,7 @@ def _check_jpeg(content: bytes, source: Source) -> tuple[Form, _Probes]:
             interval = int.from_bytes(body[:2], "big")
         elif marker == 0xDA:
             if form is None:
-                raise _DamageError("its data stand before its header")
+                raise _DamageError("its data come before its header")
             pieces += _check_scan(content, at, form, interval)
             at = pieces[-1][1]
     if not pieces:

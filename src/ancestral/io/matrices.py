@@ -109,8 +109,8 @@ def parse_matrix_market(raw: bytes, name: str) -> Matrix:
     n = sizes[0]
     if n != sizes[1]:
         raise DataError(
-            f"{name}: is a matrix of {n} rows and {sizes[1]} columns; an adjacency is square. Of "
-            "two kinds of nodes, give the table of links instead."
+            f"{name}: is a matrix of {n} rows and {sizes[1]} columns; an adjacency is square. For "
+            "two kinds of nodes, give a table of links instead."
         )
     if n > MOST_ROWS or (form == "array" and n * n > 2 * len(raw)):
         raise FormatError(f"{name}: says that it has {n:,} rows, which it cannot hold.")
@@ -145,12 +145,12 @@ def _of_columns(values: NDArray, n: int, symmetry: str, name: str) -> NDArray[np
     """Return a dense matrix from its columns, or from their lower halves."""
     if symmetry == "general":
         if len(values) != n * n:
-            raise FormatError(f"{name}: has {len(values)} entries where {n * n} are wanted.")
+            raise FormatError(f"{name}: has {len(values)} entries where {n * n} are expected.")
         return np.ascontiguousarray(values.reshape(n, n).T)
     skew = symmetry == "skew-symmetric"
     j, i = np.triu_indices(n, 1 if skew else 0)
     if len(values) != len(i):
-        raise FormatError(f"{name}: has {len(values)} entries where {len(i)} are wanted.")
+        raise FormatError(f"{name}: has {len(values)} entries where {len(i)} are expected.")
     found = np.zeros((n, n))
     found[i, j] = values
     found[j, i] = -values if skew else values
@@ -166,7 +166,7 @@ def matrix_as_links(matrix: Matrix, choices: Choices, name: str) -> Joined:
     E = E if sparse.issparse(E) else _whole(E)
     values = E.data if sparse.issparse(E) else E[~np.eye(len(E), dtype=bool)]
     if np.isinf(values).any():
-        raise DataError(f"{name}: holds infinity, which is no weight of a link.")
+        raise DataError(f"{name}: holds infinity, which cannot be the weight of a link.")
     loops = int(np.count_nonzero(np.nan_to_num(E.diagonal())))
     if loops:
         if choices.loops == "refuse":

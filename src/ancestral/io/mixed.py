@@ -61,30 +61,31 @@ def read_table(
     path : str or path-like
         A `.csv` (gzipped or not) or `.parquet` file. Text columns need a header line.
     missing : bool
-        True lets empty cells, NA, NaN and nulls stand for missing values; False refuses them.
+        True reads empty cells, NA, NaN and nulls as missing values; False refuses them.
     text : collection of str
-        Columns whose cells are text, whatever they look like.
+        Columns that are read as text, even if their cells look like numbers.
     dates : bool
-        True reads columns of which every cell is a date by ISO 8601, such as 2024-01-31 or
-        2024-01-31 18:30:00, as dates (in UTC, where cells have a time zone); False as text. Dates
-        in Parquet are read with True alone.
+        True reads a column as dates if every cell is a date in the form of ISO 8601, such as
+        2024-01-31 or 2024-01-31 18:30:00. Times with a time zone are converted to UTC. False reads
+        such columns as text. Columns of dates in Parquet need True.
     max_bytes : int
-        Refuse a compressed file that expands further, in bytes (default 512 MiB).
+        The most bytes to which a compressed file may expand (default 512 MiB). Larger files are
+        refused.
     sep, decimal, thousands, encoding, rejects
-        Of a `.csv`, as for `read_array`.
+        For a `.csv`, as for `read_array`.
 
     Returns
     -------
     dataframe
-        Of pandas, or else of polars or Arrow, whichever is installed. Of text files, columns of
-        whole numbers are integers, other numbers float64, "true" and "false" booleans, all else
-        text; Parquet keeps its types.
+        A pandas dataframe; if pandas is not installed, one of polars or Arrow. From text files,
+        columns of whole numbers become integers, other numbers float64, "true" and "false"
+        booleans, and everything else text. Columns of Parquet keep their types.
 
     Raises
     ------
     FormatError, DataError, DataTypeError, SaveError, MissingExtraError
-        As `read_array`; MissingExtraError also where no dataframe's library is installed. DataError
-        for a column that holds both numbers and text and is not named in `text`.
+        As `read_array`. Also MissingExtraError if no library of dataframes is installed, and
+        DataError for a column that holds both numbers and text and is not named in `text`.
 
     Examples
     --------
@@ -268,8 +269,8 @@ def _of_cells(
         ]
     if not header:
         raise DataError(
-            f"{name}: its first line holds numbers, and text stands below: give every column a "
-            "name, in a first line."
+            f"{name}: its first line holds numbers, and text is below: give every column a name, "
+            "in a first line."
         )
     if counts_rows(names, columns[0].plain(), name, gaps=bool(rejects and rejects.rows)):
         names, columns = names[1:], columns[1:]

@@ -163,7 +163,7 @@ class Machine:
 
     def _result(self) -> Any:
         if self.below or len(self.stack) != 1:
-            self.fail("it stops with its stack in disorder")
+            self.fail("it ends before its objects are complete")
         return self.stack[0]
 
     # -- arrays -------------------------------------------------------------------------------
@@ -378,7 +378,7 @@ def _string_line(m: Machine) -> None:
 def _tuple(n: int) -> Callable[[Machine], None]:
     def act(m: Machine) -> None:
         if len(m.stack) < n:
-            m.fail("a tuple of more than there is")
+            m.fail("a tuple of more items than there are")
         m.stack[len(m.stack) - n :] = [tuple(m.stack[len(m.stack) - n :])]
 
     return act

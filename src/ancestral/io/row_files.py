@@ -114,8 +114,8 @@ class _Npy(RowFile):
         super().__init__(file, name)
         if not file.seekable():
             raise SaveError(
-                f"{name}: a .npy file says at its head how many rows it has, which is known at the "
-                "end, and nothing is written twice there. Write .parquet or .csv."
+                f"{name}: a .npy file begins with its number of rows, which is known only at the "
+                "end, and this place cannot be written twice. Write .parquet or .csv."
             )
 
     def write(self, table: Any, names: Sequence[str] | None = None) -> None:
@@ -126,7 +126,9 @@ class _Npy(RowFile):
             self.dtype, self.shape = rows.dtype, rows.shape[1:]
             self._head()
         if rows.shape[1:] != self.shape:
-            raise DataError(f"rows of shape {rows.shape[1:]} follow rows of shape {self.shape}.")
+            raise DataError(
+                f"rows of shape {rows.shape[1:]} come after rows of shape {self.shape}."
+            )
         if rows.dtype != self.dtype:
             rows = self._brought(rows)
         self.n_rows += len(rows)
@@ -247,7 +249,8 @@ def as_arrow(table: Any, names: Sequence[str] | None = None, *, like: Any = None
                 f"a column cannot be written: {why}. Give each column values of one kind."
             ) from None
         raise DataError(
-            f"a column holds what its type before cannot: {why}. Give every part the same types."
+            f"a column holds a value that its earlier type cannot hold: {why}. Give every part the "
+            "same types."
         ) from None
 
 

@@ -161,7 +161,7 @@ def find_sets(source: str | Path) -> list[dict[str, Path]]:
         found = [sets for path in files if _names_a_set(path) for sets in find_sets(path)]
         if not found:
             raise FormatError(
-                f"{source}: holds no benchmark set. Wanted: NAME.npz files with train, valid and "
+                f"{source}: holds no benchmark set. Give NAME.npz files with train, valid and "
                 "test, or NAME.train.data, NAME.valid.data and NAME.test.data."
             )
         return [paths for i, paths in enumerate(found) if paths not in found[:i]]
@@ -243,7 +243,7 @@ def read_splits(paths: dict[str, Path]) -> Splits:
         is_archive = path.suffix == ".npz"
         table = read_array(path, key=part) if is_archive else _read_zeros_and_ones(path)
         if table.ndim != 2 or not len(table):
-            raise DataError(f"{path}: {part} has shape {table.shape}; a table of rows is wanted.")
+            raise DataError(f"{path}: {part} has shape {table.shape}; give a table of rows.")
         wrong = (table != 0) & (table != 1)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
@@ -269,8 +269,8 @@ def _read_zeros_and_ones(path: Path) -> NDArray:
     for number, row in enumerate(rows, start=1):
         if len(row) != width:
             raise FormatError(
-                f"{path}: line {number} has {len(row)} characters, line 1 has {width}. Rows of "
-                "single digits with commas between are wanted."
+                f"{path}: line {number} has {len(row)} characters, line 1 has {width}. Rows must "
+                "be single digits with commas between them."
             )
     characters = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), width)
     table = characters[:, ::2].astype(np.int16) - ord("0")

@@ -58,14 +58,15 @@ def read_pairs(
     Parameters
     ----------
     path : str or path-like
-        A `.csv` (gzipped or not) or `.parquet` file; every column numeric.
+        A `.csv` (gzipped or not) or `.parquet` file whose columns are all numeric.
     target : str, optional
-        The target's column. By default the only one that is named y, target, label or response
-        (in any case), or else the second of two; any other table is refused, with its columns.
+        The column of the target. By default the only column named y, target, label or response (in
+        lower or upper case), or else the second of two columns. Any other table is refused.
     max_bytes : int
-        Refuse a compressed file that expands further, in bytes (default 512 MiB).
+        The most bytes to which a compressed file may expand (default 512 MiB). Larger files are
+        refused.
     sep, decimal, thousands, encoding, rejects
-        Of a `.csv`, as for `read_array`.
+        For a `.csv`, as for `read_array`.
 
     Returns
     -------
@@ -74,8 +75,8 @@ def read_pairs(
     Raises
     ------
     DataError
-        When the table has fewer than two columns or none named `target`, or it is not clear which
-        column is the target.
+        When the table has fewer than two columns, when it has no column `target`, or when it is not
+        clear which column is the target.
     FormatError, DataTypeError, SaveError, MissingExtraError
         As `read_array`.
 
@@ -122,7 +123,8 @@ def place_of_target(target: str | None, names: list[str], path: PathLike) -> int
     listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     example = names[named[0] if named else -1]
     raise DataError(
-        f"{shown(path)}: which column is the target is not clear: it has {listed}. Say which one "
+        f"{shown(path)}: it is not clear which column is the target: it has {listed}. Say which "
+        "one "
         f"in Python with target={example!r}, on the command line with --target {example}; or call "
         "it y in the file."
     )

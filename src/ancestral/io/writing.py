@@ -25,14 +25,14 @@ TABLE_ENDINGS = (".csv", ".tsv", ".parquet", ".npy", ".npz")
 
 
 def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = None) -> Path:
-    """Write an array, whole or not at all.
+    """Write an array to a file. If this fails, no part of it is written.
 
     Parameters
     ----------
     path : str or path-like
         Ends in `.npy`, `.npz` or `.csv`.
     array : ndarray of shape (n_rows,) or (n_rows, n_columns)
-        Text only to `.csv`, where booleans are written as 0 and 1.
+        Arrays of text need `.csv`. In a `.csv`, booleans are written as 0 and 1.
     names : sequence of str, optional
         The header of a `.csv`; x0, x1, ... by default.
 
@@ -43,8 +43,8 @@ def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = No
     Raises
     ------
     SaveError
-        For another ending, for text to `.npy` or `.npz`, or when the disk refuses; an old file
-        is then untouched.
+        For another ending, for text in `.npy` or `.npz`, or when the file cannot be written. An old
+        file is then unchanged.
 
     Examples
     --------
@@ -64,22 +64,22 @@ def write_array(path: PathLike, array: NDArray, names: Sequence[str] | None = No
     elif path.suffix == ".csv":
         buffer.write(_as_csv(array, names).encode())
     else:
-        raise SaveError(f"{path}: end the name in .npy, .npz or .csv to say which is wanted.")
+        raise SaveError(f"{path}: end the name in .npy, .npz or .csv to choose the format.")
     write_atomically(path, buffer.getvalue())
     return path
 
 
 def write_table(path: PathLike, table: Any, names: Sequence[str] | None = None) -> Path:
-    """Write a table of mixed columns, whole or not at all, so that `read_table` takes it back.
+    """Write a table of mixed columns to a file that `read_table` can read.
 
     Parameters
     ----------
     path : str or path-like
-        Ends in `.csv`, `.tsv` or `.parquet`; or in `.npy` or `.npz`, for numbers alone.
+        Ends in `.csv`, `.tsv` or `.parquet`; tables of numbers may also end in `.npy` or `.npz`.
     table : dataframe, or ndarray of shape (n,) or (n, d)
-        Of text files, gaps are empty cells, and booleans true and false.
+        In text files, missing values are empty cells, and booleans are true and false.
     names : sequence of str, optional
-        Of the columns of an array; x0, x1, ... by default.
+        Names of the columns of an array; x0, x1, ... by default.
 
     Returns
     -------
@@ -88,10 +88,10 @@ def write_table(path: PathLike, table: Any, names: Sequence[str] | None = None) 
     Raises
     ------
     SaveError
-        For another ending, for text to `.npy` or `.npz`, or when the disk refuses; an old file
-        is then untouched.
+        For another ending, for text in `.npy` or `.npz`, or when the file cannot be written. An old
+        file is then unchanged.
     MissingExtraError
-        For Parquet without pyarrow.
+        For Parquet if pyarrow is not installed.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def write_table(path: PathLike, table: Any, names: Sequence[str] | None = None) 
     if path.suffix not in TABLE_ENDINGS:
         raise SaveError(
             f"{shown(path)}: end the name in {', '.join(TABLE_ENDINGS[:-1])} or "
-            f"{TABLE_ENDINGS[-1]} to say which is wanted."
+            f"{TABLE_ENDINGS[-1]} to choose the format."
         )
     if path.suffix in (".npy", ".npz"):
         return write_array(path, as_levels(opened(table, "table"), "table"))
@@ -217,14 +217,14 @@ def _as_csv(array: NDArray, names: Sequence[str] | None) -> str:
 
 
 def write_graphs(path: PathLike, graphs: Any) -> Path:
-    """Write graphs to a file that `read_graphs` takes back, whole or not at all.
+    """Write graphs to a file that `read_graphs` can read.
 
     Parameters
     ----------
     path : str or path-like
-        Ends in `.npz`, which holds all that a Graph does, or in `.graphml`, for other programs
-        (Gephi, igraph, networkx, Cytoscape): names, attributes with their types, links, and the
-        unknown dyads as a list that others pass over.
+        Ends in `.npz`, which keeps everything that a Graph holds, or in `.graphml`, for other
+        programs (Gephi, igraph, networkx, Cytoscape). A `.graphml` holds names, attributes with
+        their types, links, and a list of the unknown dyads, which other programs ignore.
     graphs : list of Graph, or of (features, adjacency) tuples, or one of either
 
     Returns
@@ -234,9 +234,9 @@ def write_graphs(path: PathLike, graphs: Any) -> Path:
     Raises
     ------
     DataError
-        For what is no graph.
+        For an item that is no graph.
     SaveError
-        For another ending, or when the disk refuses; an old file is then untouched.
+        For another ending, or when the file cannot be written. An old file is then unchanged.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How good is a density? In nats, in bits, against the floor, and against another model.
+"""Scores of fitted models: in nats, in bits, above the entropy floor, and against each other.
 
     mean loss = -(1/n) sum log p(x) = H(data) + KL(data || p) >= H(data)
 

@@ -27,22 +27,23 @@ MEASURES: dict[Face, str] = {
 
 @dataclass(frozen=True, repr=False)
 class Comparison(Printed):
-    """Held-out mean log densities of several models, and differences to the best.
+    """Mean log densities of several models on held-out rows, and their differences to the best.
 
-    Shown as a table; `to_frame()` gives it as a dataframe of pandas.
+    It is shown as a table; `to_frame()` returns a pandas dataframe.
 
     Parameters
     ----------
     names : list of str
         Best first.
     means : ndarray of shape (n_models,)
-        Mean log density in nats per row.
+        Mean log density of each model, in nats per row.
     standard_errors : ndarray of shape (n_models,)
-        Of each mean.
+        Standard error of each mean, in nats.
     behind : ndarray of shape (n_models,)
-        Mean difference to the best model, row by row; 0 for the best.
+        Mean over the rows of the difference to the best model, in nats; 0 for the best.
     behind_errors : ndarray of shape (n_models,)
-        Standard error of that difference: paired, so much smaller than of the means.
+        Standard error of this difference, in nats. It is that of paired values, and so much smaller
+        than those of the means.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def compare(models: Mapping[str, Any], X: Any, y: ArrayLike | None = None) -> Co
     ----------
     models : dict of name to fitted model
     X : array-like of shape (n_samples, n_features), or list of graphs
-        What none of them was fitted to; two or more.
+        Two or more held-out rows: none of the models was fitted to them.
     y : array-like of shape (n_samples,), optional
         Targets, for models of y given X.
 
@@ -93,7 +94,8 @@ def compare(models: Mapping[str, Any], X: Any, y: ArrayLike | None = None) -> Co
     DataTypeError
         When `models` has no names.
     ModelError
-        When the models give values of several units: probabilities of levels, densities.
+        When the log densities are not comparable, such as probabilities of levels and densities of
+        real numbers.
 
     Examples
     --------
@@ -151,7 +153,7 @@ def unlike_measures(models: Mapping[str, Any]) -> str | None:
         elif faces[other] != faces[first]:
             return (
                 f"{first} gives {MEASURES[faces[first]]}, {other} gives {MEASURES[faces[other]]}: "
-                "their sizes have nothing to do with one another, and are not compared."
+                "these are not on the same scale and cannot be compared."
             )
     return None
 
@@ -207,7 +209,7 @@ def _unlike_columns(
         label = j if columns is None else repr(str(columns[j]))
         return (
             f"of column {label} {first}, {second}: these are densities with respect to different "
-            "measures, and their sizes are not compared. Leave that column out of both, or compare "
+            "measures, which cannot be compared. Leave that column out of both, or compare "
             "models that see the same in it: LatentTree fitted to the same rows does, with any "
             "n_states (one state is a model of independent columns)."
         )
@@ -229,7 +231,7 @@ def compare_log_densities(log_densities: Mapping[str, ArrayLike]) -> Comparison:
     Parameters
     ----------
     log_densities : dict of name to array-like of shape (n_samples,)
-        In nats.
+        The log densities of each model, in nats.
 
     Returns
     -------
@@ -238,7 +240,7 @@ def compare_log_densities(log_densities: Mapping[str, ArrayLike]) -> Comparison:
     Raises
     ------
     DataError
-        When they are of differing length, or of fewer than two rows.
+        When their lengths differ, or for fewer than two rows.
 
     Examples
     --------

@@ -18,28 +18,30 @@ __all__ = ["hidden_dyads"]
 
 
 def hidden_dyads(model: Any, graph: Any, hidden: Any) -> Any:
-    """Score a graph model on dyads that its fit did not see.
+    """Score a graph model on dyads that were hidden from its fit.
 
     Parameters
     ----------
     model : fitted graph model
         Fitted to `graph.with_unknown(hidden)`, or to other graphs.
     graph : Graph
-        In which the states of these dyads are known.
+        The graph in which these dyads are known.
     hidden : Graph, or sequence of pairs of nodes
-        The dyads: those that are unknown in the graph of the fit, or pairs by name or number.
+        The hidden dyads: a Graph in which they are unknown, or pairs of nodes by name or number.
 
     Returns
     -------
     DyadScores
-        With `auc`, `log_score` (mean, in nats per dyad), `gain`, `brier`, `n_dyads` and `n_links`.
+        With `auc`, `log_score` (mean log probability, in nats per dyad), `gain` (`log_score` minus
+        that of a model that gives each dyad the share of links), `brier` (mean squared error of the
+        probabilities), `n_dyads` and `n_links`.
 
     Raises
     ------
     DataError
-        When no dyad is hidden, or one of them is unknown in `graph` too, or the nodes differ.
+        When no dyad is hidden, or a hidden dyad is unknown in `graph` too, or the nodes differ.
     ModelError
-        For a model that is no model of graphs.
+        For a model that is not a model of graphs.
 
     Examples
     --------
@@ -50,7 +52,7 @@ def hidden_dyads(model: Any, graph: Any, hidden: Any) -> Any:
     3
     """
     if not isinstance(model, PredictsEdges):
-        raise ModelError(f"a graph model is wanted; {type(model).__name__} has no dyads.")
+        raise ModelError(f"model must be a graph model; {type(model).__name__} has no dyads.")
     model._check_fitted()  # type: ignore[attr-defined]
     one = model._one_graph(graph)
     if isinstance(hidden, Graph):
@@ -62,7 +64,9 @@ def hidden_dyads(model: Any, graph: Any, hidden: Any) -> Any:
     else:
         i, j = one.ends_of_dyads(hidden)
     if not len(i):
-        raise DataError("no dyad is hidden: name some, or give the graph in which they are NaN.")
+        raise DataError(
+            "no dyad is hidden: name some dyads, or give the graph in which they are NaN."
+        )
     linked = states(one, i, j)
     if np.isnan(linked).any():
         k = int(np.argmax(np.isnan(linked)))

@@ -33,7 +33,7 @@ def entropy_floor(X: ArrayLike) -> float:
     Raises
     ------
     DataError
-        When X is no table, is empty, or holds values that are no levels.
+        When X is no table, is empty, or holds values that cannot be levels.
 
     Examples
     --------
@@ -55,13 +55,14 @@ def bits_per_dimension(model: Any, X: ArrayLike) -> float:
     ----------
     model : fitted model of discrete rows
     X : array-like of shape (n_samples, n_features)
-        NaN (or None) marks an unknown value: it is summed out, and counts for nothing.
+        NaN (or None) marks an unknown value. The probability is summed over it, and it does not
+        count.
 
     Returns
     -------
     float
-        -sum log p / (n_known ln 2), where complete rows have n_features known values each; inf
-        when a row is impossible.
+        -sum log p / (n_known ln 2), with n_known the number of known values; inf if a row has
+        probability 0.
 
     Raises
     ------
@@ -88,19 +89,19 @@ def bits_per_dimension(model: Any, X: ArrayLike) -> float:
 
 
 def bits_per_value(log_p: NDArray[np.float64], n_known: int) -> float:
-    """Return the bits that each of the known values behind log densities in nats takes.
+    """Return the mean number of bits for each known value, from log densities in nats.
 
     Raises
     ------
     DataError
-        When there are none.
+        When `n_known` is 0.
 
     Parameters
     ----------
     log_p : ndarray
         Log densities of rows, in nats.
     n_known : int
-        How many values the rows hold.
+        The number of known values in these rows.
 
     Returns
     -------
@@ -118,7 +119,7 @@ def bits_per_value(log_p: NDArray[np.float64], n_known: int) -> float:
 
 
 def kl_from_data(model: Any, X: ArrayLike) -> float:
-    """Return the gap between a discrete model's mean loss on rows and their floor, in nats.
+    """Return the mean loss of a discrete model on rows minus their entropy, in nats per row.
 
     Parameters
     ----------
@@ -129,7 +130,8 @@ def kl_from_data(model: Any, X: ArrayLike) -> float:
     Returns
     -------
     float
-        KL(empirical distribution of X || model); inf when a row is impossible.
+        The Kullback-Leibler divergence from the empirical distribution of X to the model, in nats;
+        inf if a row has probability 0.
 
     Examples
     --------

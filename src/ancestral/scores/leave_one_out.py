@@ -23,15 +23,15 @@ from ancestral.statistics import distinct_rows
 
 @dataclass(frozen=True, repr=False)
 class LeaveOneOut(Printed):
-    """Bits needed for a row that was left out, by model and by baseline.
+    """Bits that a left-out row needs, for each model and each baseline.
 
     Parameters
     ----------
     names : list of str
-        Models first, as given, then "uniform", "independent" and "smoothed tables".
+        The models as given, then the baselines "uniform", "independent" and "smoothed tables".
     bits : ndarray of shape (n_names,)
-        Mean code length of a left-out row.
-    standard_errors : ndarray of shape (n_names,)
+        Mean code length -log2 p of a left-out row.
+    standard_errors : ndarray of shape (n_names,), in bits
     rows : ndarray of shape (n_names, n_samples)
         The code length of each row, in bits.
 
@@ -93,33 +93,34 @@ class LeaveOneOut(Printed):
 def leave_one_out(
     models: Mapping[str, Any], X: ArrayLike, *, n_jobs: int | None = None
 ) -> LeaveOneOut:
-    """Code each row by models fitted to all the others.
+    """Return the bits that each row needs under models fitted to all other rows.
 
     Parameters
     ----------
     models : dict of name to model of discrete rows
-        Cloned and fitted once per distinct row; may be empty, for the baselines alone.
+        Each model is cloned and fitted once for each distinct row. An empty dict gives the
+        baselines alone.
     X : array-like of shape (n_samples, n_features)
         Integers, booleans or text; two rows or more.
     n_jobs : int, optional
-        Fits at once, by joblib.
+        The number of fits at the same time, by joblib.
 
     Returns
     -------
     LeaveOneOut
-        Beside the models, three baselines. "uniform": every combination of the levels in X is as
-        likely. "independent": each variable by its own counts, half a count added to each level.
-        "smoothed tables": each variable given all before it by counts, half a count added.
+        The models and three baselines. "uniform": every combination of the levels in X has the same
+        probability. "independent": each variable by its own counts plus 1/2 for each level.
+        "smoothed tables": each variable given all variables before it, by counts plus 1/2.
 
     Raises
     ------
     DataError
-        For fewer than two rows, what is no table, or values that are no levels.
+        For fewer than two rows, for data that are no table, or for values that cannot be levels.
 
     Notes
     -----
-    A row with a level that no other row has costs a model infinitely many bits; the baselines,
-    which know the levels, find it possible.
+    A row with a level that no other row has needs infinitely many bits under a model. The baselines
+    know all levels, so their bits are finite.
 
     References
     ----------

@@ -41,16 +41,17 @@ class NearestRows(Printed):
         Each row's distance to the nearest training row, between 0 and 1.
     held_out : ndarray of shape (n_held_out,)
     nearer : float
-        Probability that a synthetic row lies nearer than a held-out one, half of ties counted: 0.5
-        where synthetic rows are as near as new ones, 1 where they are copies.
+        Probability that a synthetic row is nearer to the training rows than a held-out row is; ties
+        count one half. It is 0.5 if synthetic rows are as near as held-out rows, and 1 if they are
+        copies.
     nearer_error : float
-        Its standard error.
+        Standard error of `nearer`.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> train, held_out = rng.normal(size=(2, 100, 3))
-    >>> nearest_rows(train, train, held_out).nearer > 0.9  # copies lie nearer than new rows
+    >>> nearest_rows(train, train, held_out).nearer > 0.9  # copies are nearer than new rows
     True
     """
 
@@ -74,7 +75,7 @@ class NearestRows(Printed):
         if gap > 0:
             return (
                 f"Synthetic rows lie nearer to training rows than held-out rows do ({numbers}): "
-                "look at the nearest ones before you give them away."
+                "look at the nearest ones before you publish them."
             )
         return f"Synthetic rows lie farther from training rows than held-out rows do ({numbers})."
 
@@ -96,19 +97,19 @@ class NearestRows(Printed):
 def nearest_rows(
     synthetic: Any, training: Any, held_out: Any, *, categorical: Collection[Any] = ()
 ) -> NearestRows:
-    """Compare how near synthetic and held-out rows lie to the training rows.
+    """Compare the distances of synthetic and of held-out rows to the training rows.
 
     Parameters
     ----------
     synthetic : array-like or dataframe of shape (n_synthetic, n_features)
-        As `model.sample` drew them.
+        Rows that `model.sample` drew.
     training : array-like or dataframe of shape (n_training, n_features)
-        What the model was fitted to.
+        The rows that the model was fitted to.
     held_out : array-like or dataframe of shape (n_held_out, n_features)
-        Rows from the same source that the fit did not see; two or more.
+        Two or more rows from the same source that were not in the fit.
     categorical : collection of column names, or of numbers in arrays
-        Columns of numbers that only name groups. Text, booleans and declared categories are levels
-        in any case.
+        Columns whose numbers are only codes of groups. Text, booleans and declared categories are
+        always levels.
 
     Returns
     -------
@@ -117,16 +118,17 @@ def nearest_rows(
     Raises
     ------
     DataError
-        When a table is empty, has other columns than `training`, or fewer than two rows are given
-        to compare; for a name in `categorical` that is no column.
+        When a table is empty or has other columns than `training`; for fewer than two synthetic or
+        held-out rows; for a name in `categorical` that is no column.
 
     Notes
     -----
-    The distance is Gower's (1971), on ranks in place of ranges: a mean over columns of differences
-    between 0 and 1. Where real rows have gaps and drawn ones have none, give these the same gaps
-    first, as by `drawn.mask(held_out.isna().to_numpy())`: else they lie farther off for that alone.
-    Cost: n_synthetic + n_held_out times n_training times n_features, in blocks. No distance proves
-    a table safe to publish: it finds copies.
+    The distance is that of Gower (1971) with ranks in place of ranges: the mean over columns of
+    differences between 0 and 1. If the real rows have gaps and the drawn rows have none, give the
+    drawn rows the same gaps first, as by `drawn.mask(held_out.isna().to_numpy())`; otherwise the
+    gaps alone increase their distances. The cost is (n_synthetic + n_held_out) times n_training
+    times n_features, in blocks. Distances find copies. They do not prove that a table is safe to
+    publish.
 
     References
     ----------

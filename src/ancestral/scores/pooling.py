@@ -29,7 +29,7 @@ _MEND = "an analysis that found no number is not pooled: mend it, or leave its t
 
 @dataclass(frozen=True, repr=False)
 class Pooled(Printed):
-    """Estimates pooled over imputed tables; shown as a table, `to_frame()` gives a dataframe.
+    """Estimates pooled over imputed tables, shown as a table; `to_frame()` returns a dataframe.
 
     Parameters
     ----------
@@ -39,14 +39,16 @@ class Pooled(Printed):
     standard_errors : ndarray of shape (k,)
         Square roots of the total variances.
     degrees_of_freedom : ndarray of shape (k,)
-        Of Student's t; inf where the gaps brought nothing and `residual_df` was not given.
+        Degrees of freedom of Student's t; inf if the estimates do not differ between tables and
+        `residual_df` was not given.
     low, high : ndarray of shape (k,)
         The ends of the intervals.
     within, between : ndarray of shape (k,)
         Mean variance of an estimate on a complete table, and the variance between tables.
     missing_information : ndarray of shape (k,)
-        The fraction of the information about each estimate that the gaps took,
-        (r + 2 / (nu + 3)) / (r + 1) with r = (1 + 1/m) B / U.
+        The fraction of the information about each estimate that is lost by the gaps: (r + 2 / (nu +
+        3)) / (r + 1) with r = (1 + 1/m) B / U, for m tables, B = between, U = within and nu =
+        degrees_of_freedom.
     level : float
         The probability of the intervals.
     n_tables : int
@@ -93,18 +95,19 @@ def pool(
 ) -> Pooled:
     """Pool estimates from imputed tables by Rubin's rules.
 
-    Draw several tables with `impute_draws`, analyse each as if it were complete, and give what was
-    found. Filling the gaps once, by `impute`, makes standard errors too small; this does not.
+    Draw several tables with `impute_draws`, analyse each of them as if it were complete, and pass
+    the results to `pool`. Its standard errors include the uncertainty from the gaps. If the gaps
+    are filled once, by `impute`, standard errors are too small.
 
     Parameters
     ----------
     estimates : array-like or dataframe of shape (n_tables,) or (n_tables, n_estimates)
-        What each table's analysis found; two tables or more, twenty are usual.
+        The estimates from each table; two tables or more, often twenty.
     standard_errors : array-like of the same shape
-        Of each estimate on its table, above zero.
+        The standard error of each estimate on its table, above 0.
     residual_df : float, optional
-        Degrees of freedom of the analysis of one complete table, as n - p of a regression. Without
-        them the table counts as large, and intervals of small ones come out too short.
+        Degrees of freedom of the analysis of one complete table, such as n - p of a regression. If
+        not given, the table is assumed to be large, and intervals from small tables are too short.
     level : float
         The probability of the intervals.
 
@@ -115,15 +118,16 @@ def pool(
     Raises
     ------
     DataError
-        For fewer than two tables, estimates and standard errors of other shapes, numbers that are
-        not finite, or standard errors of zero or less.
+        For fewer than two tables, for estimates and standard errors of different shapes, for
+        numbers that are not finite, and for standard errors of 0 or less.
     ModelError
         For a level outside 0 to 1, or `residual_df` of zero or less.
 
     Notes
     -----
-    The rules suppose estimates that are close to normal on a complete table: pool a logarithm of an
-    odds ratio or of a variance, Fisher's z of a correlation, and transform the result.
+    The rules assume that estimates from a complete table are close to normally distributed. So pool
+    the logarithm of an odds ratio or of a variance, or Fisher's z of a correlation, and transform
+    the result back.
 
     References
     ----------
@@ -165,8 +169,8 @@ def pool(
     if (S <= 0).any():
         k, j = (int(i) for i in np.argwhere(S <= 0)[0])
         raise DataError(
-            f"standard_errors holds {S[k, j]:g} for table {k}, estimate {j}: above zero is wanted. "
-            "An estimate without an error of its own is not pooled by these rules."
+            f"standard_errors holds {S[k, j]:g} for table {k}, estimate {j}: it must be above "
+            "zero. An estimate without its own standard error cannot be pooled by these rules."
         )
     nu_0 = np.inf if residual_df is None else _positive(residual_df)
     return _pooled(Q, S, names or [str(j) for j in range(Q.shape[1])], nu_0, check_level(level))

@@ -1,4 +1,4 @@
-"""Fit from chunks, from files larger than memory, and on a cluster; answers written as they come.
+"""Fit models to data in parts, from files larger than memory or on a cluster, and write results.
 
 A fit is a sum of statistics over parts, once or several times: each part is read, looked at and
 forgotten, and the sums are worked on as `fit` works on those of all rows. Parts may be chunks in
@@ -65,52 +65,53 @@ def fit_chunks(
     Parameters
     ----------
     model : Model
-        Any that can be trained from parts: all but `LatentPositionGraph`.
+        A model that can be fitted from parts: any except `LatentPositionGraph`.
     source : path-like, iterable, callable or Source
-        A path, or a list of them: .npy files of rows, read by offset; Parquet and CSV files,
-        folders of such, patterns (`rows/*.parquet`) and addresses ("memory://rows",
-        "s3://bucket/rows"); folders of images or graphs. Or chunks: arrays of shape (n_i,
-        n_features) or dataframes for densities, pairs (X, y) or triples (X, y, sample_weight) for
-        conditional models, lists of graphs for graph models; a model that looks at its data
-        several times takes them from a list or from a callable that yields them anew, not from an
-        iterator. A conditional model also takes a tuple of .npy files (X, y) or (X, y,
-        sample_weight). Empty chunks, and those whose weights are all zero, count for nothing.
-        Columns that have names are matched by name, in the order of the first part.
+        Paths: .npy files of rows; Parquet or CSV files; folders of them; patterns
+        (`rows/*.parquet`); addresses ("memory://rows", "s3://bucket/rows"); folders of images or of
+        graphs; or a list of these. Or chunks: arrays of shape (n_i, n_features) or dataframes for
+        densities; pairs (X, y) or triples (X, y, sample_weight) for conditional models; lists of
+        graphs for graph models. A model that needs several passes takes chunks from a list, or from
+        a callable that yields them anew, but not from an iterator. A conditional model also takes a
+        tuple of .npy files (X, y) or (X, y, sample_weight). Chunks without rows, or whose weights
+        are all 0, are ignored. Columns with names are matched by name, in the order of the first
+        part.
     target : str or list of str
-        The column of y, where chunks of a conditional model are dataframes. The model keeps its
-        name, in its file too, for what it is asked afterwards.
+        The column of y, if the chunks of a conditional model are dataframes. The model keeps this
+        name, also when it is saved, and uses it later.
     weight : str, optional
-        The column of weights, where chunks are dataframes.
+        The column of weights, if the chunks are dataframes.
     columns : list of str, optional
-        Read only these of Parquet and CSV files, targets and weights among them.
+        The columns to read from Parquet and CSV files, including those of targets and weights.
     rows : int, optional
-        Rows read at a time of files; about 32 MiB of them when not given.
+        The number of rows that are read from a file at a time; by default about 32 MiB of them.
     checkpoint : path-like, optional
-        A folder that keeps the passes of a fit that looks several times: one that was killed goes
-        on from there, to the same bits.
+        A folder in which a fit of several passes is saved. If the process was killed, the same call
+        goes on from there, and its result is the same, bit for bit.
     checkpoint_every : int, optional
-        Passes between two checkpoints, 1 when not given; of networks steps, 50 when not given.
+        Passes between two checkpoints, by default 1; for networks, steps between two checkpoints,
+        by default 50.
     verbose : bool
-        Show on stderr how far each look at the data is: rows, rows a second and the time left. A
-        model with verbose=True shows its passes instead.
+        Show on stderr the progress of each pass: rows, rows per second and the time left. A model
+        with verbose=True shows its own progress instead.
 
     Returns
     -------
     model
-        The same object, fitted as `fit` would on all rows at once; its own frames are those of a
-        fit to `read_table(path)`, where data came from files.
+        The same object, fitted as by `fit` on all rows at once. If the data came from files, its
+        dataframes are those of a fit to `read_table(path)`.
 
     Raises
     ------
     ModelError
-        When the model cannot be trained from parts.
+        When the model cannot be fitted from parts.
     DataError
-        When there are no chunks with rows, a part has other columns than the first (more, fewer,
-        of other names, or text where the first has numbers), targets are missing, or what yields
-        the chunks yields others in a later pass. What a part holds that cannot be taken is named
-        with the part and its row.
+        When no chunk has rows; when a part has other columns than the first part (more, fewer, with
+        other names, or text instead of numbers); when targets are missing; when a later pass yields
+        other chunks. For a value that the model cannot take, the message names the part and the
+        row.
     FormatError
-        When a file cannot be read, or is changed while it is.
+        When a file cannot be read, or changes while it is read.
 
     Examples
     --------
@@ -146,21 +147,21 @@ def fit_dask(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
 ) -> M:
-    """Fit a model with Dask: parts are read and looked at by the workers, sums worked on here.
+    """Fit a model with Dask: the workers read the parts and compute the sums of the fit.
 
     Parameters
     ----------
     model : Model
-        Any whose fit is a sum over parts, once or several times.
+        A model whose fit is a sum over parts, in one or several passes.
     source : path-like, dask array, dask dataframe, list of delayed chunks, or as for `fit_chunks`
-        Of paths only absolute names and numbers travel; each worker checks that it sees the file
-        that is seen here, or a copy. A conditional model takes a tuple (X, y) or (X, y,
-        sample_weight) of collections, or a list of such tuples, or dataframes. Parts without rows
-        count for nothing, and columns that have names are matched by name.
+        For paths, only absolute names and byte positions are sent to the workers. Each worker
+        checks that it finds the same file, or a copy. A conditional model takes a tuple (X, y) or
+        (X, y, sample_weight) of collections, a list of such tuples, or dataframes. Parts without
+        rows are ignored. Columns with names are matched by name.
     target, weight, columns, rows, checkpoint, checkpoint_every
         As for `fit_chunks`.
     client : distributed.Client, optional
-        Where to run; otherwise wherever `dask.compute` does.
+        The client that runs the work; by default that of `dask.compute`.
 
     Returns
     -------
@@ -170,22 +171,22 @@ def fit_dask(
     Raises
     ------
     MissingExtraError
-        Without dask: pip install "ancestral[dask]".
+        When dask is not installed: pip install "ancestral[dask]".
     ModelError
-        When the model cannot be trained so, or `rows` is no integer of 1 or more; when a part ends
-        the process that works on it, again and again, or the cluster is gone.
+        When the model cannot be fitted in this way; when `rows` is no integer of 1 or more; when
+        the worker process of a part ends several times, or the cluster no longer answers.
     DataError
-        As `fit_chunks`, or when what makes a part raises an error.
+        As `fit_chunks`, or when the code that makes a part raises an error.
     FormatError
-        When a worker cannot read a file, or sees another one by that path.
+        When a worker cannot read a file, or finds another file at that path.
 
     Notes
     -----
-    Parameters travel once a pass. What is looked at twice stays with the workers where its rows
-    take at most a quarter of their memory, and is read again otherwise. A worker that ends in the
-    middle of a pass takes nothing with it: others read its parts. Where a part has its columns in
-    another order than the first, all parts are looked at once more, in that order. Ctrl-C cancels
-    the work.
+    Parameters are sent once for each pass. If a fit needs several passes, the workers keep the rows
+    that take at most a quarter of their memory; others are read again. If a worker ends during a
+    pass, nothing is lost: other workers read its parts. If a part has its columns in another order
+    than the first part, all parts are read once more, in the order of the first. Ctrl-C cancels the
+    work.
 
     Examples
     --------

@@ -119,7 +119,8 @@ def _told(error: Exception, root: Any, keys: set[Any]) -> AncestralError:
     part, (kind, why) = _in_words(_parts_behind(root, keys)), _seen(error)
     if isinstance(error, BrokenExecutor) or kind == "KilledWorker":
         return ModelError(
-            f"the process that had {part} in hand ended, by too little memory or a crash ({kind}). "
+            f"the process that worked on {part} ended, because of too little memory or a crash "
+            f"({kind}). "
             f"{SMALLER_PARTS}"
         )
     told = DataTypeError if isinstance(error, TypeError) else DataError

@@ -62,7 +62,7 @@ class Identity:
         if (place, status.st_size, status.st_mtime_ns) == (self.place, self.n_bytes, self.written):
             return None
         if place == self.place:
-            return "was changed while it was read. Call again when nothing writes to it."
+            return "was changed while it was read. Call again when no program writes to it."
         if status.st_size != self.n_bytes or _digest(file) != self.digest:
             return (
                 f"is another file, on {platform.node() or 'this machine'}, than the one that was "
@@ -161,11 +161,11 @@ def refuse_no_rows(name: str, header: Header, offset: int, size: int) -> None:
     if len(shape) not in (1, 2) or fortran:
         mend = "numpy.ascontiguousarray(X)" if fortran else "one row of numbers per sample"
         raise FormatError(
-            f"{name}: holds shape {shape}, {dtype}{', Fortran order' * fortran}; rows of a "
-            f"1-D or 2-D, C-ordered array of numbers are wanted. Save {mend}."
+            f"{name}: holds shape {shape}, {dtype}{', Fortran order' * fortran}; it must hold a "
+            f"1-D or 2-D, C-ordered array of numbers. Save {mend}."
         )
     if 0 in shape[1:]:
-        raise FormatError(f"{name}: holds shape {shape}: rows without columns are no data.")
+        raise FormatError(f"{name}: holds shape {shape}: the rows have no columns.")
     promised = offset + math.prod(shape) * dtype.itemsize
     if size < promised:
         raise FormatError(
@@ -241,14 +241,14 @@ class NpyRows(Source):
 
 
 def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterator[NDArray]:
-    """Yield the rows of a .npy file in parts, reading each by its offset.
+    """Yield the rows of a .npy file in parts, without loading the whole file.
 
     Parameters
     ----------
     path : path-like
-        A C-ordered array of numbers, 2-D, or 1-D for targets or weights.
+        A file with a C-ordered array of numbers: 2-D, or 1-D for targets or weights.
     rows : int, optional
-        Rows per part; about 32 MiB of them when not given.
+        The number of rows in each part; by default about 32 MiB of them.
 
     Yields
     ------
@@ -257,9 +257,9 @@ def read_chunks(path: str | os.PathLike[str], rows: int | None = None) -> Iterat
     Raises
     ------
     FormatError
-        When the file is no such .npy, is damaged, or is shorter than its header says.
+        When the file is not such a .npy file, is damaged, or is shorter than its header states.
     DataTypeError
-        When it holds what `read_array` refuses: text, objects, complex numbers, long doubles.
+        When it holds text, objects, complex numbers or long doubles.
     ModelError
         When `rows` is no integer of 1 or more.
 

@@ -56,8 +56,8 @@ class Opening:
         found = self.source(data)
         if self.columns is not None and not self.chosen:
             raise DataError(
-                "columns= chooses columns of Parquet and CSV files. Leave it out, and give "
-                "chunks of the columns that are wanted."
+                "columns= chooses columns of Parquet and CSV files. Leave it out, and give chunks "
+                "with only these columns."
             )
         return found
 
@@ -136,7 +136,7 @@ class Opening:
     def _blocks(self, data: Any, *, whole: bool) -> list[Piece]:
         if not self.delayed:
             kind = type(data[0] if isinstance(data, tuple) else data).__name__
-            raise DataError(f"chunks is a Dask {kind}: fit_dask fits to it where it is.")
+            raise DataError(f"chunks is a Dask {kind}: use fit_dask.")
         return blocks_of(data if isinstance(data, tuple) else (data,), starts=whole)
 
 
@@ -145,7 +145,7 @@ def iterated(data: Any) -> Iterator[Any]:
     is_table = isinstance(data, np.ndarray) and data.ndim < 3 and data.dtype != object
     if hasattr(data, "columns") or hasattr(data, "schema") or is_table:
         raise DataError(
-            f"chunks is one {type(data).__name__}, and an iterable of chunks is wanted: give "
+            f"chunks is one {type(data).__name__}, not an iterable of chunks: give "
             "[X], or [(X, y)] for a conditional model."
         )
     try:

@@ -20,16 +20,16 @@ PART_BYTES = 32 << 20  # of the rows of a part, about
 
 @runtime_checkable
 class Piece(Protocol):
-    """One part of a source: a description that travels, and reads its rows where it is.
+    """One part of a source: a small description that can be sent to a worker, which reads its rows.
 
     Parameters
     ----------
     n_rows, n_bytes : int or None
-        How many there are and about how much memory they take, where that is known.
+        The number of rows, and about how much memory they take, if known.
     start : int or None
-        Number of the first row among those of `of`, where that is known.
+        Number of the first row among the rows of `of`, if known.
     of : str
-        What holds the rows, in words: "all", or a path.
+        The name of what holds the rows: "all", or a path.
     """
 
     @property
@@ -58,13 +58,13 @@ class Piece(Protocol):
 
 
 class Source(ABC):
-    """Parts of data, each with a cheap description and read when it is asked for.
+    """Data in parts, each of which has a small description and is read when it is needed.
 
-    A source of one's own writes `parts()`, and is then taken by everything in
-    `ancestral.streaming`. `again` is False where the parts can be had but once; `fresh` is False
-    where reading a part may overwrite the one before it. `identity` tells these data from others:
-    a fit goes on from its checkpoints only with data of the same identity. `named` are the paths,
-    folders and patterns that the parts are read from, where nothing may be written meanwhile.
+    Write a subclass with `parts()` to use your own data with every function of
+    `ancestral.streaming`. `again` is False if the parts can be read only once. `fresh` is False if
+    reading a part may overwrite the part before it. `identity` identifies the data: a fit goes on
+    from its checkpoints only with data of the same identity. `named` lists the paths, folders and
+    patterns from which the parts are read; no output may be written there.
 
     Examples
     --------

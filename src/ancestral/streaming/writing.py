@@ -57,41 +57,40 @@ def log_density(
     rows: int | None = None,
     verbose: bool = False,
 ) -> Any:
-    """Return the log density of each row of a source, or write it to a file as it comes.
+    """Return the log density of each row of a source, or write it to a file part by part.
 
     Parameters
     ----------
     model : Model
         Fitted.
     source : path-like, iterable, callable or Source
-        As `fit_chunks` takes it. Of columns with names those of the model are taken, whatever
-        others there are.
+        As for `fit_chunks`. Columns with names that the model does not know are ignored.
     out : path-like, optional
-        A .parquet, .csv, .tsv or .npy file, or an address that fsspec writes to, for one column
-        named log_density.
+        A .parquet, .csv, .tsv or .npy file, or an address that fsspec can write to. It gets one
+        column, log_density.
     target : str or list of str, optional
-        The column of y, for conditional models. Default: that of the fit, or else y.
+        The column of y, for conditional models. By default that of the fit, or else y.
     weight : str, optional
         The column of weights, for conditional models.
     rows : int, optional
-        Rows read at a time of files; about 32 MiB of them when not given.
+        The number of rows that are read from a file at a time; by default about 32 MiB of them.
     verbose : bool
-        Show rows, rows a second and the time left on stderr.
+        Show rows, rows per second and the time left on stderr.
 
     Returns
     -------
     ndarray of shape (n_rows,), or path-like
-        Nats; `out` where that is given.
+        Log densities in nats; or `out`, if it is given.
 
     Raises
     ------
     NotFittedError
         Before `fit`.
     DataError
-        For rows that the model cannot take, with their part.
+        For rows that the model cannot take. The message names the part.
     SaveError
-        When the file cannot be written, or is one that is read, in a folder of these or of their
-        pattern; an old one is then untouched.
+        When `out` cannot be written; when it is an input file, is in an input folder or matches an
+        input pattern. An old file is then unchanged.
 
     Examples
     --------
@@ -157,20 +156,21 @@ def predict(
     model : ConditionalDensity
         Fitted.
     source : path-like, iterable, callable or Source
-        Inputs, as `fit_chunks` takes rows of a density. Other columns with names count for nothing.
+        Inputs, as rows of a density for `fit_chunks`. Other columns with names are ignored.
     out : path-like
-        A .parquet, .csv, .tsv or .npy file, or an address that fsspec writes to.
+        A .parquet, .csv, .tsv or .npy file, or an address that fsspec can write to.
     return_std : bool
         Add the standard deviation of y given x.
     rows : int, optional
-        Rows read at a time of files; about 32 MiB of them when not given.
+        The number of rows that are read from a file at a time; by default about 32 MiB of them.
     verbose : bool
-        Show rows, rows a second and the time left on stderr.
+        Show rows, rows per second and the time left on stderr.
 
     Returns
     -------
     path-like
-        `out`. Its columns are the targets by their names in the fit, or y, and std.
+        `out`. Its columns are the targets, with their names in the fit, or y; and std, with
+        `return_std`.
 
     Raises
     ------
@@ -244,40 +244,41 @@ def impute(
     Parameters
     ----------
     model : Conditions
-        Fitted; fills as its `impute` does.
+        A fitted model with a method `impute`, which fills the gaps.
     source : path-like, iterable, callable or Source
-        As `fit_chunks` takes it. Columns that the model does not know stay as they are: those of
-        CSV are text.
+        As for `fit_chunks`. Columns that the model does not know do not change; those of CSV are
+        text.
     out : path-like
-        A .parquet, .csv, .tsv or .npy file, or an address that fsspec writes to.
+        A .parquet, .csv, .tsv or .npy file, or an address that fsspec can write to.
     n_draws : int, optional
-        Write so many independent draws instead, as `impute_draws` makes them: for each part one
-        table below the other, numbered in two first columns, draw (from 1) and row (from 0).
+        Write this number of independent draws instead, as made by `impute_draws`. For each part the
+        drawn tables follow one after another. The first two columns are draw (from 1) and row (from
+        0).
     rows : int, optional
-        Rows read at a time of files; about 32 MiB of them when not given.
+        The number of rows that are read from a file at a time; by default about 32 MiB of them.
     verbose : bool
-        Show rows, rows a second and the time left on stderr.
+        Show rows, rows per second and the time left on stderr.
     **options
-        Of the model's `impute` or `impute_draws`, such as random_state.
+        Options of the model's `impute` or `impute_draws`, such as random_state.
 
     Returns
     -------
     path-like
-        `out`. Columns of a table have the names, types and levels of the source; those of whole
-        numbers hold floats where the model takes them for real ones.
+        `out`. Columns of a table have the names, types and levels of the source. Columns of whole
+        numbers become floats if the model reads them as real numbers.
 
     Raises
     ------
     ModelError
-        For a model that fills no gaps.
+        For a model that cannot fill gaps.
     NotFittedError, DataError, SaveError
         As `log_density`.
     MissingExtraError
-        For dataframes, without pyarrow.
+        For dataframes if pyarrow is not installed.
 
     Notes
     -----
-    A `random_state` fixes the draws for parts of the same rows: they are made part by part.
+    Draws are made part by part, so a `random_state` gives the same draws only with the same parts.
 
     Examples
     --------
@@ -314,7 +315,9 @@ def imputed(
     if n_draws is not None:
         n_draws = check_integer(n_draws, "n_draws", minimum=1)
     if "return_std" in options:
-        raise ModelError("return_std has no use here: one table is written. Leave it out.")
+        raise ModelError(
+            "return_std has no effect here, because one table is written. Leave it out."
+        )
     _refuse_unfitted(model)
     if "random_state" in options:  # one generator for all parts
         options["random_state"] = as_generator(options["random_state"])
@@ -368,30 +371,31 @@ def sample(
     model : Density or ConditionalDensity
         Fitted.
     n_samples : int
-        How many rows; of a conditional model, how many draws of y for each row of inputs.
+        The number of rows; for a conditional model, the number of draws of y for each row of
+        inputs.
     out : path-like
-        A .parquet, .csv, .tsv or .npy file, or an address that fsspec writes to.
+        A .parquet, .csv, .tsv or .npy file, or an address that fsspec can write to.
     inputs : path-like, iterable, callable or Source
-        X to draw y for, as `predict` takes it: for conditional models alone.
+        X to draw y for, as for `predict`; only for conditional models.
     random_state : None, int, RandomState or Generator
-        The same one draws the same rows; of y, for parts of the same rows.
+        The same seed draws the same rows; for draws of y, only with the same parts.
     rows : int, optional
-        Rows of inputs read at a time of files; about 32 MiB of them when not given.
+        The number of rows of inputs that are read from a file at a time; by default about 32 MiB of
+        them.
     verbose : bool
-        Show rows, rows a second and the time left on stderr.
+        Show rows, rows per second and the time left on stderr.
     **options
-        Of the model's `sample`, such as given.
+        Options of the model's `sample`, such as given.
 
     Returns
     -------
     path-like
-        `out`. Names and types are those of the model's `sample`; of y there is one column for each
-        draw.
+        `out`. Names and types are those of the model's `sample`; draws of y have one column each.
 
     Raises
     ------
     ModelError
-        For a count below 0, a model of graphs, or a conditional one without inputs.
+        For an `n_samples` below 0, a model of graphs, or a conditional model without inputs.
     NotFittedError, DataError, SaveError
         As `log_density`.
 
@@ -423,8 +427,8 @@ def drawn(
     refuse_class(model)
     if not isinstance(model, Density | ConditionalDensity):
         raise ModelError(
-            f"{type(model).__name__} draws graphs, which are no rows of a table: call its own "
-            "sample, and ancestral.io.write_graphs."
+            f"{type(model).__name__} draws graphs, not rows of a table: call its method sample, "
+            "and ancestral.io.write_graphs."
         )
     _refuse_unfitted(model)
     n_samples = check_integer(n_samples, "n_samples", minimum=0)
@@ -432,7 +436,7 @@ def drawn(
     show = _shown(model, "drawn", verbose)
     if isinstance(model, Density):
         if inputs is not None:
-            raise ModelError(f"inputs= has no use with {type(model).__name__}: leave it out.")
+            raise ModelError(f"inputs= has no effect with {type(model).__name__}: leave it out.")
         return _blocks(_as_written(model), n_samples, show, options)
     if inputs is None:
         raise ModelError(f"{type(model).__name__} draws y given X: pass inputs=X.")
@@ -450,7 +454,7 @@ def draws_of_target(model: Any, found: Any, n_samples: int) -> tuple[Any, list[s
     if n_samples == 1:
         return found, target_names(model, None if found.ndim == 1 else found.shape[1])
     if found.ndim != 2:
-        raise ModelError("n_samples above 1 has no use with a model of several targets.")
+        raise ModelError("n_samples above 1 is not possible with a model of several targets.")
     (target,) = target_names(model)
     return found.T, [f"{target}_{k}" for k in range(1, n_samples + 1)]
 

@@ -83,8 +83,8 @@ class Checkpoints:
             raise SaveError(f"{shown(path)}: cannot be written ({error.strerror}).") from None
         if lock is None:
             raise ModelError(
-                f"{shown(self.folder)}: {_holder(path)} is training into it. Wait for it, or "
-                "name another folder."
+                f"{shown(self.folder)}: {_holder(path)} is training into it. Wait for it, or name "
+                "another folder."
             )
         self._lock = lock
         return self
@@ -123,7 +123,8 @@ class Checkpoints:
             return state
         if files:
             raise FormatError(
-                f"{shown(self.folder)}: no checkpoint in it is whole. Empty it, start over."
+                f"{shown(self.folder)}: no checkpoint in it is complete. Empty the folder and "
+                "start again."
             )
         return None
 

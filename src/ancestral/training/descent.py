@@ -272,8 +272,8 @@ class Descent(ABC):
         if self.feed is None or not most or (seen := self.at.step * size) >= self.feed.n_rows:
             return ""
         return (
-            f"the training ended at step {self.at.step} of {most}, of {size} rows each: it saw "
-            f"some {seen} of {self.feed.n_rows} rows. Pass a larger max_steps= or batch_size=."
+            f"the training ended at step {self.at.step} of {most}, of {size} rows each: it used "
+            f"about {seen} of {self.feed.n_rows} rows. Pass a larger max_steps= or batch_size=."
         )
 
     @property

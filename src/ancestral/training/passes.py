@@ -325,8 +325,8 @@ class Passes:
         if value is not None and not value >= before - slack:
             warn(
                 f"the log-likelihood fell from {before:.10g} to {value:.10g} nats in pass "
-                f"{len(fit.history)}, by more than rounding explains: the parameters before it are "
-                "kept. Bring the columns to like units."
+                f"{len(fit.history)}, by more than rounding explains. The parameters before it are "
+                "kept. Scale the columns to similar units."
             )
         return replace(fit, converged=True)
 

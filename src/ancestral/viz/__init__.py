@@ -1,11 +1,11 @@
-"""Figures: fitted models, data and graphs in, matplotlib axes out.
+"""Figures of fitted models, of data and of graphs, drawn with matplotlib.
 
-Data are arrays or dataframes, what `sample` or `impute` returned among them; columns, nodes and
-groups keep their names. What a function does not draw is refused by the name of the one that does.
-A function that draws one panel takes `ax=None` (made if absent) and returns the Axes; one that
-draws several returns the Figure. pyplot is not used: a notebook shows what the last line of a cell
-returns, and elsewhere `figure.savefig(path)` keeps it (an Axes has its `figure`). matplotlib is
-imported at the first call.
+Data are arrays or dataframes, also those that `sample` or `impute` returned; columns, nodes and
+groups keep their names. If a function cannot draw what it is given, the error names the function
+that can. A function that draws one panel takes `ax=None` (a new Axes) and returns the Axes; one
+that draws several panels returns the Figure. pyplot is not used: a notebook shows the result of the
+last line of a cell, and elsewhere `figure.savefig(path)` saves it (for an Axes,
+`ax.figure.savefig(path)`). matplotlib is imported at the first call.
 
     images          collage, probability_collage, difference_images
     autoregressive  training_curve, step_entropies, certificate

@@ -33,20 +33,20 @@ def training_curve(
     unit: str = "row",
     ax: Sequence[Axes] | None = None,
 ) -> Figure:
-    """Return the loss by step; where its floor is known also the excess over it, on a log axis.
+    """Draw the loss by step, and its excess over the floor on a log axis if the floor is known.
 
     Parameters
     ----------
     history : fitted LSTMAutoregressive or NeuralGaussian, or sequence of dict
-        Each with "step" (optimiser step) and "loss" (nats per row); a "validation_loss" is drawn
-        beside it.
+        Each dict has "step" (optimiser step) and "loss" (nats per row). A "validation_loss" is
+        drawn too.
     floor : float, optional
-        The entropy of the data, in nats per row; an LSTMAutoregressive knows it. Without, one panel
-        is drawn.
+        The entropy of the data, in nats per row. An LSTMAutoregressive knows it. Without it, one
+        panel is drawn.
     unit : str
-        What a row is called, such as "image".
+        The word for a row in labels, such as "image".
     ax : pair of Axes, optional
-        Where to draw the loss and the excess.
+        The Axes for the loss and for the excess.
 
     Returns
     -------
@@ -131,16 +131,16 @@ def step_entropies(
     names: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return a heat map (given the image's shape) or bars of H(x_i | x_1 .. x_{i-1}).
+    """Draw the conditional entropies H(x_i | x_1 .. x_{i-1}) as bars, or as a heat map of pixels.
 
     Parameters
     ----------
     values : fitted TabularAutoregressive, or array-like of shape (n_features,)
-        Or conditional entropies in bits, by step. Their sum, the entropy, stands in the title.
+        A model, or conditional entropies in bits, by step. The title shows their sum, the entropy.
     shape : (height, width), optional
-        Draws the steps as pixels, row-major, with each value written in its pixel.
+        Draws the steps as pixels of an image, row by row, with each value written in its pixel.
     names : sequence of str, optional
-        Of the steps, below the bars; a model that was fitted to a dataframe knows its columns.
+        Names of the steps, below the bars. A model that was fitted to a dataframe knows them.
     ax : Axes, optional
 
     Returns
@@ -214,21 +214,21 @@ def certificate(
     unit: str = "row",
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the most probable rows by rank, and the proven probability of all that come after.
+    """Draw the probabilities of the most probable rows, and the total probability of all others.
 
     Parameters
     ----------
     log_probabilities : fitted model with `most_probable`, or array-like of shape (k,)
-        Nats, falling: with `rest`, what `most_probable(k)` returned. Models are
-        TabularAutoregressive, LSTMAutoregressive and ChainAutoregressive.
+        A TabularAutoregressive, LSTMAutoregressive or ChainAutoregressive; or the log probabilities
+        that `most_probable(k)` returned, in nats, in falling order, together with `rest`.
     rest : float
-        Probability of everything not listed; not wanted with a model.
+        Total probability of all rows that are not listed. Not needed with a model.
     expected : array-like of bool, shape (k,), optional
-        Which of the rows were to be learnt.
+        True for the rows that the model was meant to learn.
     k : int
-        With a model: how many rows.
+        With a model: the number of rows.
     unit : str
-        What a row is called, such as "image".
+        The word for a row in labels, such as "image".
     ax : Axes, optional
 
     Returns

@@ -68,20 +68,21 @@ def inpainting(
     *,
     random_state: Any = None,
 ) -> Figure:
-    """Return one line for each condition: what is known, the means, the likeliest completions.
+    """Draw one line of images for each condition: the known pixels, the mean, and completions.
 
     Parameters
     ----------
     conditions : sequence of Condition, or a fitted density that conditions
-        All models of discrete rows, PPCA and PPCAMixture.
+        Models are those of discrete rows, PPCA and PPCAMixture.
     X : array-like or dataframe of shape (n_images, height * width)
-        With a model: images with NaN where unknown. Their completions are drawn from the exact
-        conditional: of discrete models the most probable of 500 draws, each with its exact
-        probability; of real ones six draws. Without a model, the shape may stand here.
+        With a model: images with NaN for unknown pixels. Their completions are drawn from the exact
+        conditional distribution. For discrete models the most probable of 500 draws are shown, each
+        with its exact probability; for models of real numbers six draws. Without a model, the shape
+        may be given here.
     shape : (height, width), optional
-        By default a square.
+        Shape of the images; by default a square.
     random_state : None, int, RandomState or Generator
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -90,14 +91,14 @@ def inpainting(
     Raises
     ------
     DataError
-        When the shape does not hold the images, or levels are no numbers.
+        When the shape does not fit the images, or levels are not numbers.
 
     Examples
     --------
     >>> from ancestral import TabularAutoregressive
     >>> model = TabularAutoregressive().fit([[1, 0, 0, 1], [1, 1, 0, 1], [0, 0, 1, 0]])
     >>> figure = inpainting(model, [[1, np.nan, np.nan, np.nan]], random_state=0)
-    >>> len(figure.axes[0].images)  # what is known, the mean, and two completions
+    >>> len(figure.axes[0].images)  # the known pixels, the mean, and two completions
     4
     """
     heading = "most probable, given what is known"

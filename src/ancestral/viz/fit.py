@@ -40,18 +40,18 @@ def fit_panel(
     n_draws: int = 100,
     random_state: Any = None,
 ) -> Figure:
-    """Return panels of distributions of the data inside bands of draws, and of the calibration.
+    """Draw distributions of the data with bands of draws from the model, and the calibration.
 
     Parameters
     ----------
     check : fitted InnerProductGraph or DyadicGraph, or FitCheck
-        Or what `ancestral.graph.fit_checks.check_fit(model, graphs)` returned.
+        A model, or what `ancestral.graph.fit_checks.check_fit(model, graphs)` returned.
     graphs : list of Graph, of (features, adjacency), or of graphs of networkx or igraph, optional
         With a model: the graphs to compare with its draws.
     level : float
-        Share of the draws inside a band, value by value.
+        Share of the draws inside a band, for each value.
     n_draws : int
-        With a model: draws of the whole set of graphs, 20 or more.
+        With a model: the number of draws of the whole set of graphs, 20 or more.
     random_state : None, int, RandomState or Generator
         With a model.
 
@@ -185,7 +185,7 @@ def _draw_legend(ax: Axes, check: FitCheck, level: float) -> None:
 
 @styled
 def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = None) -> Axes:
-    """Return densities of x_i . x_j over linked pairs and over the others, of graphs of any size.
+    """Draw the densities of x_i . x_j over linked pairs and over the other pairs.
 
     Parameters
     ----------
@@ -236,12 +236,12 @@ def inner_product_histogram(graphs: Any, *, n_bins: int = 60, ax: Axes | None = 
 
 @styled
 def heldout_by_graph(found: Any, graphs: Any = None, *, ax: Axes | None = None) -> Axes:
-    """Return each held-out graph as a point: what the model gains on it, and how well it ranks.
+    """Draw each held-out graph as a point: the gain of its log score, and its AUC.
 
     Parameters
     ----------
     found : fitted InnerProductGraph, or HeldOut
-        Or what `ancestral.graph.predictions.held_out(model, graphs)` returned.
+        A model, or what `ancestral.graph.predictions.held_out(model, graphs)` returned.
     graphs : list of Graph, of (features, adjacency), or of graphs of networkx or igraph, optional
         With a model: graphs that it was not fitted to.
     ax : Axes, optional

@@ -46,27 +46,29 @@ def draw_graph(
     unknown: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return a drawing of one graph, nodes named and coloured by their features.
+    """Draw one graph, with nodes named and coloured by their features.
 
     Parameters
     ----------
     graph : Graph, (features, adjacency), or a graph of networkx or igraph
-        Or the features alone, array-like or dataframe of shape (n_nodes, n_features). A graph of
-        networkx or igraph needs no attributes; of those it has, text and booleans are groups.
+        A graph, or only its features, array-like or dataframe of shape (n_nodes, n_features). A
+        graph of networkx or igraph needs no attributes. Its attributes of text and booleans are
+        groups.
     adjacency : array-like of shape (n_nodes, n_nodes), optional
-        After features: symmetric, 0 or 1; the diagonal is ignored.
+        If the first argument is features: symmetric, 0 or 1; the diagonal is ignored.
     colour_by : str, optional
         As in `draw_graphs`.
     node_names : sequence of str, or bool, optional
-        One for each node; by default the graph's own, where there are at most 40 nodes: the labels
-        of a dataframe's rows, the nodes of networkx, the vertex attribute "name" of igraph. Nodes
-        without names are numbered from 0, as rows are. True writes them for any number of nodes,
-        False for none.
+        One name for each node. By default the names of the graph, if there are at most 40 nodes:
+        row labels of a dataframe, nodes of networkx, or the vertex attribute "name" of igraph.
+        Nodes without names are numbered from 0, like rows. True shows names for any number of
+        nodes, False never.
     layout : {"springs", "circle", "distances"}, or array-like of shape (n_nodes, 2)
-        Where nodes stand: pulled together by their links, on a circle in their order, as far apart
-        as the links on a shortest path between them, or at given places, both axes by one scale.
+        Positions of the nodes. "springs" puts linked nodes close together; "circle" puts nodes on a
+        circle, in their order; "distances" makes distances similar to the number of links on the
+        shortest path. Given positions are drawn with the same scale on both axes.
     unknown : bool
-        Draw the dyads that nobody observed, dashed.
+        Draw unknown dyads, as dashed lines.
     ax : Axes, optional
 
     Returns
@@ -76,14 +78,14 @@ def draw_graph(
     Raises
     ------
     DataTypeError
-        For a model or a result, naming the function that draws it.
+        For a model or a result; the message names the function that draws it.
 
     Notes
     -----
-    Springs are networkx's (Fruchterman & Reingold 1991) from a fixed start, with a weak pull to
-    the middle so that unlinked nodes stay near; distances are those of Kamada & Kawai (1989). Nodes
-    are so small that the part of a link between two of them is as long as one, where there is room.
-    Directed links have a head at the node they lead to.
+    "springs" is the layout of Fruchterman & Reingold (1991) from networkx, with a fixed start, and
+    a weak force towards the middle that keeps unlinked nodes near. "distances" is the layout of
+    Kamada & Kawai (1989). Nodes are drawn so small that links between them stay visible, if there
+    is room. Directed links have an arrowhead at the node where they end.
 
     Examples
     --------
@@ -121,20 +123,20 @@ def draw_graphs(
     layout: str = "springs",
     unknown: bool = False,
 ) -> Figure:
-    """Return several graphs in a grid, their nodes coloured on one scale, which is explained below.
+    """Draw several graphs in a grid, with one colour scale for all nodes.
 
     Parameters
     ----------
     graphs : list of Graph, of (features, adjacency), or of graphs of networkx or igraph
-        Or one of these: what `sample` of a graph model returns.
+        A list, or one graph: what `sample` of a graph model returns.
     n_cols : int
     titles : sequence of str, optional
         By default the number of nodes and edges of each.
     colour_by : str, optional
-        A categorical attribute ("Race", of features "Race=White" and so on), whose levels a legend
-        names, or a numeric feature, of graphs with `feature_names`. By default the only
-        categorical attribute, where graphs have nothing else; then three features as red, green
-        and blue; then the first principal component.
+        The attribute that gives the colours, for graphs with `feature_names`: a categorical
+        attribute ("Race", from features "Race=White" and so on), whose levels are shown in a
+        legend, or a numeric feature. By default the categorical attribute, if graphs have only one
+        attribute; else, of three features, red, green and blue; else the first principal component.
     layout, unknown
         As in `draw_graph`.
 
@@ -145,7 +147,7 @@ def draw_graphs(
     Raises
     ------
     DataTypeError
-        For a model or a result, naming the function that draws it.
+        For a model or a result; the message names the function that draws it.
 
     Examples
     --------
@@ -233,7 +235,7 @@ def links_to_draw(graph: Graph, name: str = "") -> NDArray[np.bool_]:
     """Return the adjacency of a graph without its diagonal; refuse one too large for a drawing."""
     if graph.n_nodes > MOST_DRAWN:
         raise DataError(
-            f"{name}a drawing of {graph.n_nodes} nodes would show nothing; at most {MOST_DRAWN} "
+            f"{name}a drawing of {graph.n_nodes} nodes would show no detail; at most {MOST_DRAWN} "
             "are drawn. See degree_distribution, inner_product_histogram and fit_panel."
         )
     A = graph.to_dense().astype(bool)
@@ -406,15 +408,15 @@ def degree_distribution(
     random_state: Any = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the share of nodes of each degree: data as bars, samples as points.
+    """Draw the share of nodes with each degree: data as bars, samples as points.
 
     Parameters
     ----------
     data_graphs : list of Graph, of (features, adjacency), of networkx or igraph graphs, or one
     sampled_graphs : the same, or a fitted graph model
-        Of a model one graph is drawn for each of the data, given the same features.
+        For a model, one graph is drawn for each graph of the data, given the same features.
     random_state : None, int, RandomState or Generator
-        Of a model's draws.
+        Seed of the draws from a model.
     ax : Axes, optional
 
     Returns
@@ -451,17 +453,17 @@ def clustering_distribution(
     random_state: Any = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the share of graphs by mean clustering coefficient: data as bars, samples as line.
+    """Draw the share of graphs by mean clustering coefficient: data as bars, samples as a line.
 
     Parameters
     ----------
     data_graphs : list of Graph, of (features, adjacency), of networkx or igraph graphs, or one
     sampled_graphs : the same, or a fitted graph model
-        Of a model one graph is drawn for each of the data, given the same features.
+        For a model, one graph is drawn for each graph of the data, given the same features.
     n_bins : int
         Over the range of both.
     random_state : None, int, RandomState or Generator
-        Of a model's draws.
+        Seed of the draws from a model.
     ax : Axes, optional
 
     Returns

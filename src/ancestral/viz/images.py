@@ -49,20 +49,21 @@ def collage(
     column_labels: Sequence[str] | None = None,
     cmap: Any = "gray",
 ) -> Figure:
-    """Return a figure of images in an even grid, filled row by row.
+    """Draw images in an even grid, row by row.
 
     Parameters
     ----------
     images : array-like or dataframe of shape (n, height * width), or array (n, height, width)
-        Binary images (all values 0 or 1) are drawn as ink (1) on paper (0) in hairline frames.
-        What `impute_draws` gives, a list of dataframes or (n_draws, n, height * width) together
-        with `shape`, is drawn one draw after another.
+        Binary images (all values 0 or 1) are drawn as ink (1) on paper (0), in thin frames. Results
+        of `impute_draws` (a list of dataframes, or an array (n_draws, n, height * width) together
+        with `shape`) are drawn one draw after another.
     shape : (height, width), optional
-        Wanted for flat images that are not square.
+        Needed for flat images that are not square.
     n_rows, n_cols : int, optional
-        By default nearly square; places left over stay empty.
+        By default the grid is nearly square. Places that are left over stay empty.
     vmin, vmax : float, optional
-        The values drawn black and white; by default the extremes over all images.
+        The values that are drawn black and white; by default the smallest and largest over all
+        images.
     titles : sequence of str, optional
         One above each image.
     row_labels, column_labels : sequence of str, optional
@@ -76,9 +77,9 @@ def collage(
     Raises
     ------
     DataError
-        When the images do not fit the grid or the shape, or hold NaN or infinity.
+        When the images do not fit in the grid or have another shape, or hold NaN or infinity.
     DataTypeError
-        For a model, a graph or a result, naming the function that draws it.
+        For a model, a graph or a result; the message names the function that draws it.
 
     Examples
     --------
@@ -110,16 +111,16 @@ def probability_collage(
     n_cols: int | None = None,
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Return images, each with its probability beneath.
+    """Draw images, each with its probability below.
 
     Parameters
     ----------
     images : array-like or dataframe of shape (n, height * width), or array (n, height, width)
-        Or a fitted TabularAutoregressive, LSTMAutoregressive or ChainAutoregressive, whose 24 most
+        Or a fitted TabularAutoregressive, LSTMAutoregressive or ChainAutoregressive: its 24 most
         probable rows are drawn.
     probabilities : array-like of shape (n,)
-        In [0, 1]; written as a fraction such as 1/26 when that is what all of them are. Not wanted
-        with a model.
+        In [0, 1]. If all are fractions such as 1/26, they are written as fractions. Not needed with
+        a model.
     shape : (height, width), optional
     n_cols : int, optional
     names : sequence of str, optional
@@ -174,12 +175,13 @@ def difference_images(
     titles: Sequence[str] | None = None,
     label: str | None = None,
 ) -> Figure:
-    """Return signed differences in colour: vermillion brighter, blue darker, white unchanged.
+    """Draw signed differences in colour: vermilion is brighter, blue is darker, white is unchanged.
 
     Parameters
     ----------
     differences : array-like or dataframe of shape (n, height * width), or array (n, height, width)
-        Or a fitted PPCA: what each latent, of the first eight, changes by one unit (columns of W).
+        Or a fitted PPCA: the change that one unit of each of the first eight latents makes (columns
+        of W).
     shape : (height, width), optional
     n_rows, n_cols : int, optional
         One row by default.
@@ -187,7 +189,7 @@ def difference_images(
         The colours run from -limit to +limit; by default the largest absolute difference.
     titles : sequence of str, optional
     label : str, optional
-        Under the colour bar; "change of grey level" by default.
+        The label of the colour bar; by default "change of grey level".
 
     Returns
     -------

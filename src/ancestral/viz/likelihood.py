@@ -42,27 +42,27 @@ def likelihood_contour(
     n_grid: int = 81,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return filled contours of how far the log-likelihood lies below its maximum.
+    """Draw filled contours of how far the log-likelihood is below its maximum, in nats.
 
     Parameters
     ----------
     log_likelihood : fitted InnerProductGraph, callable or array-like of shape (n_b, n_a)
-        A function of (a, b) in nats, or its values on the grid of the two ranges. A model brings
-        its maximum and its standard errors.
+        A model, a function of (a, b) in nats, or its values on the grid of the two ranges. The
+        maximum and the standard errors of a model are drawn too.
     a_range, b_range : array-like
-        (low, high), or the grid's own values. With a model they may be left out (4 standard errors
-        to either side of the maximum), and the graphs may stand second.
+        (low, high), or the values of the grid. With a model they may be left out (the default is 4
+        standard errors on both sides of the maximum), and the graphs may be the second argument.
     graphs : list of Graph, of (features, adjacency), or of graphs of networkx or igraph, optional
-        With a model: the graphs whose likelihood it is.
+        With a model: the graphs whose likelihood is drawn.
     path : array-like of shape (n, 2), sequence of dict, or a fitted model, optional
-        (a, b) by iteration, or dicts with "a" and "b", or a model with such a `history_`; drawn
-        from its start, a square, to its end.
+        (a, b) by iteration, or dicts with "a" and "b", or a model with such a `history_`. The path
+        is drawn from its start, a square, to its end.
     maximum : (a, b), optional
         By default the best point of the grid.
     standard_errors : (of a, of b), optional
-        Drawn as bars of one standard error about the maximum.
+        Drawn as bars of one standard error on both sides of the maximum.
     n_grid : int
-        Points along each axis where a range is (low, high).
+        Number of points along each axis, if a range is (low, high).
     ax : Axes, optional
 
     Returns
@@ -213,16 +213,16 @@ def _draw_maximum(
 
 @styled
 def ascent_curve(history: Any, *, final: float | None = None, ax: Axes | None = None) -> Axes:
-    """Return how far the log-likelihood lies below its maximum, by iteration, log axis.
+    """Draw how far the log-likelihood is below its maximum at each iteration, on a log axis.
 
     Parameters
     ----------
     history : fitted model, array-like of shape (n,), or sequence of dict
-        InnerProductGraph, LatentPositionGraph, PPCAMixture or HeteroscedasticGaussian; or
+        An InnerProductGraph, LatentPositionGraph, PPCAMixture or HeteroscedasticGaussian; or
         log-likelihoods in nats by iteration, or dicts with "log_likelihood".
     final : float, optional
-        The value to measure from; by default the largest of the history (that point, whose gap
-        is 0, is not drawn).
+        The maximum; by default the largest value of the history (this point itself is not drawn,
+        because its distance is 0).
     ax : Axes, optional
 
     Returns

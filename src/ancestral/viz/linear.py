@@ -33,7 +33,7 @@ def density_shade(
     y_label: str | None = None,
     n_grid: int = 300,
 ) -> Figure:
-    """Return two panels on shared axes: p(y | x) as shade left, the line and its points right.
+    """Draw two panels: p(y | x) as shades on the left, the line and the points on the right.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def density_shade(
     X : array-like or dataframe of shape (n, 1), or (n,)
     y : array-like, series or dataframe of shape (n,) or (n, 1)
     x_label, y_label : str, optional
-        With units; by default the names of the columns of X and y, else "x" and "y".
+        Labels with units; by default the names of the columns of X and y, or else "x" and "y".
     n_grid : int
         Points along each axis of the shade.
 
@@ -158,7 +158,8 @@ def _mean_and_std(
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
         raise DataError(
             "the predicted mean and standard deviation must be finite and the latter above 0; "
-            f"the smallest standard deviation is {std.min():g}. A zero residual has no density."
+            f"the smallest standard deviation is {std.min():g}. With zero residuals there is no "
+            "density."
         )
     return mean, std
 
@@ -175,7 +176,7 @@ def interval_bands(
     n_grid: int = 200,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the line with its confidence band, and the band that holds new points.
+    """Draw the line with its confidence band and with the prediction band of new points.
 
     Parameters
     ----------
@@ -183,9 +184,9 @@ def interval_bands(
     X : array-like or dataframe of shape (n, 1), or (n,)
     y : array-like, series or dataframe of shape (n,) or (n, 1)
     level : float
-        Of both bands, point by point.
+        Probability of both bands, at each point.
     x_label, y_label : str, optional
-        With units; by default the names of the columns of X and y, else "x" and "y".
+        Labels with units; by default the names of the columns of X and y, or else "x" and "y".
     n_grid : int
         Points along the line.
     ax : Axes, optional

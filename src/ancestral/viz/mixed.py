@@ -31,21 +31,21 @@ DOT = {"continuous": _style.BLUE, "count": _style.SKY, "categorical": _style.ORA
 
 @styled
 def latent_tree(model: Any, ax: Axes | None = None) -> Axes:
-    """Draw the tree of a fitted LatentTree: each column a line, its children below it.
+    """Draw the tree of a fitted LatentTree: one line for each column, with its children below it.
 
     Parameters
     ----------
     model : fitted LatentTree
-        Of a mixture the first tree.
+        For a mixture, its first tree is drawn.
     ax : matplotlib.axes.Axes, optional
-        A new figure, as tall as the columns need, by default.
+        By default a new figure of the height that the columns need.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Nodes are coloured by the kind of column; an edge is the wider, the more two columns tell
-        about each other in the training rows: their mutual information stands behind the child's
-        name, in nats.
+        Nodes are coloured by the type of the column. The width of an edge shows the mutual
+        information of the two columns in the training rows. Its value, in nats, is written after
+        the name of the child.
 
     Raises
     ------
@@ -155,27 +155,28 @@ Shares = list[tuple[float, list[NDArray[np.float64]]]]  # members' weights, and 
 
 @styled
 def marginals(model: Any, given: Any = None, *, columns: Sequence[Any] | None = None) -> Figure:
-    """Draw the exact distribution of each column, and what it becomes given what is known.
+    """Draw the exact distribution of each column, with and without a condition.
 
     Parameters
     ----------
     model : fitted LatentTree
     given : row, mapping, Series or one-row frame, optional
-        As `sample` takes it: values, sets of levels and ranges. Distributions given it are drawn in
-        colour, those without it in grey.
+        The condition, as for `sample`: values, sets of levels and ranges. Distributions given the
+        condition are drawn in colour, those without it in grey.
     columns : sequence of names or numbers, optional
-        Which columns; all by default, thirty at most.
+        The columns to draw; by default all, if there are at most thirty.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Levels and counts by their probabilities; numbers by their densities, and values with a
-        probability of their own as stems, named with it.
+        Levels and counts are drawn by their probabilities, and numbers by their densities. Numbers
+        with a probability of their own are drawn as stems, labelled with the probability.
 
     Raises
     ------
     DataError
-        For a column that the model has not, more than thirty of them, or a condition that is none.
+        For a column that the model does not have, for more than thirty columns, or for a `given`
+        that is not a condition.
 
     Examples
     --------
@@ -237,7 +238,9 @@ def _chosen(model: Any, columns: Sequence[Any] | None) -> list[int]:
         for name in columns:
             if name not in names:
                 known = ", ".join(map(str, names[:20])) + (", ..." if len(names) > 20 else "")
-                raise DataError(f"columns names {name!r}, which the model has not; it has {known}.")
+                raise DataError(
+                    f"columns names {name!r}, which the model does not have; it has {known}."
+                )
         wanted = [names.index(name) for name in columns]
     if not 0 < len(wanted) <= MOST_PANELS:
         raise DataError(

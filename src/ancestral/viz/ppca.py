@@ -32,12 +32,13 @@ def spectrum(
     *,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the eigenvalues on a log axis, with sigma^2 where it replaces them.
+    """Draw the eigenvalues on a log axis, with sigma^2 for those that it replaces.
 
     Parameters
     ----------
     eigenvalues : fitted PPCA, or array-like of shape (n_features,)
-        Of the covariance (divisor n), in falling order. Zeros are counted, not drawn.
+        A model, or the eigenvalues of the covariance (divisor n) in falling order. The number of
+        eigenvalues that are 0 is written, but they are not drawn.
     noise_variance : float, optional
         sigma^2; needed unless a model is given.
     n_components : int, optional
@@ -102,27 +103,27 @@ def latent_scatter(
     components: tuple[int, int] = (0, 1),
     ax: Axes | None = None,
 ) -> Axes:
-    """Return two latents of every row, with the spread that the model expects of them.
+    """Draw two latents of every row, with the spread that the model expects.
 
     Parameters
     ----------
     model : fitted PPCA or PPCAMixture, or array-like of shape (n, 2)
-        Of a PPCA the posterior means E[z | x] are drawn. The models of a mixture have latents of
-        their own: rows are drawn in the plane in which the mixture spreads most, each in the colour
-        of the model it most probably came from. An array holds means that were computed before.
+        For a PPCA the posterior means E[z | x] are drawn. The models of a mixture have different
+        latents, so rows are drawn in the plane with the largest spread of the mixture, each in the
+        colour of the model that it most probably came from. An array holds posterior means.
     X : array-like or dataframe of shape (n_samples, n_features)
-        Rows, perhaps with missing values; of a dataframe the model's columns are taken. After an
-        array of means: their covariance, as `covariance`.
+        Rows; they may have missing values. Of a dataframe, the columns of the model are used. With
+        an array of means: their covariance, as `covariance`.
     colour_by : str or array-like of shape (n_samples,), optional
-        The name of a column of X, which may be one that the model does not have, or a label or
-        number for each row. Labels, and at most seven different whole numbers, are named in a
-        legend, the seven most frequent with a colour of their own; other numbers have a scale.
+        The name of a column of X (the model need not have it), or a label or number for each row.
+        Labels, and up to seven different whole numbers, are shown in a legend; the seven most
+        frequent have their own colours. Other numbers have a colour scale.
     covariance : array-like of shape (2, 2), optional
         With an array of means, their exact covariance, I - sigma^2 diag(1 / lambda); a model knows
-        it. It is drawn at 1 and 2 standard deviations about the mean of the rows, and the
-        identity's circles about 0 are dashed: the prior of z.
+        it. It is drawn as ellipses of 1 and 2 standard deviations around the mean of the rows. The
+        dashed circles around 0 are those of the prior of z.
     components : (int, int)
-        Which latents, from 0.
+        The numbers of the two latents, from 0.
     ax : Axes, optional
 
     Returns
@@ -134,7 +135,7 @@ def latent_scatter(
     DataError
         When there are fewer than two latents, or labels and rows do not fit.
     DataTypeError
-        For another model, a graph or a result, naming the function that draws it.
+        For another model, a graph or a result; the message names the function that draws it.
 
     Examples
     --------
@@ -393,16 +394,16 @@ def reconstruction_error(
     label: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the error of reconstruction by latent dimension, each value written beside its point.
+    """Draw the error of reconstruction by number of latent dimensions, with each value written.
 
     Parameters
     ----------
     n_components : array-like of shape (k,), or sequence of fitted PPCA
     errors : array-like of shape (k,), or rows of shape (n_samples, n_features)
-        With models: the rows that each reconstructs; drawn is the root mean squared error over all
-        their entries, in the units of the data.
+        With models: the rows that each model reconstructs. The root mean squared error over all
+        their entries is drawn, in the units of the data.
     label : str, optional
-        What the error is, with its unit.
+        The label of the error, with its unit.
     ax : Axes, optional
 
     Returns
@@ -456,7 +457,7 @@ def heldout_curve(
     *,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return training and held-out log density by latent dimension, the chosen one marked.
+    """Draw training and held-out log density by latent dimension, and mark the chosen one.
 
     Parameters
     ----------
@@ -466,7 +467,7 @@ def heldout_curve(
         Mean log densities, nats per row. With a model: held-out rows X instead, of shape
         (n_samples, n_features).
     heldout : array-like of shape (k,)
-        As `train`; not wanted with a model.
+        As `train`, for held-out rows. Not needed with a model.
     chosen : int, optional
         One of `n_components`; by default that of the highest held-out density.
     ax : Axes, optional
@@ -523,15 +524,15 @@ def heldout_curve(
 
 @styled
 def every_d_panel(curve: Any, heldout: Any = None, *, chosen: int | None = None) -> Figure:
-    """Return what each latent dimension gives: log-likelihood, BIC, evidence and held-out density.
+    """Draw log-likelihood, BIC, evidence and held-out log density for each latent dimension.
 
     Parameters
     ----------
     curve : fitted PPCA, or EveryD
-        Or what `PPCA.every_d()` gives, of all training rows.
+        A model, or the result of its `every_d()`.
     heldout : array-like or dataframe of shape (n_samples, n_features), or EveryD, optional
-        A fourth panel: with a model, held-out rows; or what `PPCA.every_d(X)` gives on them,
-        perhaps of a fit to fewer rows.
+        For a fourth panel: with a model, held-out rows; or the result of `PPCA.every_d(X)` on
+        held-out rows, which may be that of a fit to fewer rows.
     chosen : int, optional
         A latent dimension to mark in every panel.
 

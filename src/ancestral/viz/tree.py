@@ -48,21 +48,21 @@ def prefix_tree(
     *,
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Return the tree of prefixes: width counts rows, colour is the value, circles are choices.
+    """Draw the tree of prefixes: width is the number of rows, colour the value, a circle a choice.
 
     Parameters
     ----------
     rows : array-like or dataframe of shape (n, n_features), or a fitted model
-        Levels: numbers, text or booleans; equal rows are counted together. At most 60 different
-        ones of 200 values. Columns of a dataframe are named above. Of a TabularAutoregressive,
-        LSTMAutoregressive or ChainAutoregressive the 60 most probable rows, each as wide as it is
-        probable.
+        Levels: numbers, text or booleans. Equal rows are counted together. At most 60 different
+        rows of 200 values can be drawn. Columns of a dataframe are named at the top. For a
+        TabularAutoregressive, LSTMAutoregressive or ChainAutoregressive the 60 most probable rows
+        are drawn, with widths proportional to their probabilities.
     counts : array-like of shape (n,), optional
-        How often each came; once by default.
+        How often each row occurs; by default once.
     shape : (height, width), optional
-        Draws each row at its leaf as an image, and a rule after each line of pixels.
+        Draws each row as an image at its leaf, and a line after each line of pixels.
     names : sequence of str, optional
-        One beside each leaf, in the order of `rows`.
+        One name for each leaf, in the order of `rows`.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def prefix_tree(
     Raises
     ------
     DataError
-        When there are too many rows to tell apart, or lengths do not fit.
+        When there are too many rows to draw, or lengths do not fit.
 
     Examples
     --------
@@ -196,8 +196,8 @@ def _heads(d: int, columns: list[str] | None, shape: tuple[int, int] | None) -> 
 def _check_labels(tree: _Tree, shape: Any, names: Sequence[str] | None) -> None:
     if tree.n > MOST_ROWS or tree.d > MOST_STEPS:
         raise DataError(
-            f"{tree.n} different rows of {tree.d} values are too many for this figure; "
-            f"the most are {MOST_ROWS} of {MOST_STEPS}. Pass the most probable ones."
+            f"{tree.n} different rows of {tree.d} values are too many for this figure; at most "
+            f"{MOST_ROWS} rows of {MOST_STEPS} values can be drawn. Pass the most probable ones."
         )
     if shape is not None and shape[0] * shape[1] != tree.d:
         raise DataError(f"shape {tuple(shape)} does not hold {tree.d} values.")

@@ -142,9 +142,9 @@ def test_what_is_wrong_is_said() -> None:
                 ask(X, y, **given)
     with pytest.raises(ModelError, match="pass the rows of the fit too"):
         model.summary(cov_type="HC3")
-    with pytest.raises(ModelError, match="Another level is level="):
+    with pytest.raises(ModelError, match="To change the level, pass level="):
         model.summary(0.9)
-    with pytest.raises(ModelError, match="have no effect beside standard errors of one"):
+    with pytest.raises(ModelError, match="have no effect with standard errors of one"):
         model.summary(X, y)
 
 

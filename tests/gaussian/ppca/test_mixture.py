@@ -151,7 +151,7 @@ def test_conditional_draws_weigh_the_models_by_what_is_known(fitted: PPCAMixture
 
 def test_a_model_that_closes_in_on_a_point_is_refused() -> None:
     X = np.concatenate([np.zeros((20, 3)), np.random.default_rng(0).normal(size=(20, 3)) + 30])
-    with pytest.raises(ModelError, match="no noise, where the likelihood has no bound"):
+    with pytest.raises(ModelError, match="without noise, and its likelihood has no bound"):
         PPCAMixture(2, 1, random_state=0).fit(X)
 
 

@@ -267,7 +267,7 @@ def test_a_column_known_once_is_never_held_out_whole() -> None:
 
 def test_every_d_of_gaps_is_refused_with_the_mend() -> None:
     X = with_gaps(rows(60, 5, 1))
-    with pytest.raises(ModelError, match=r'has its own fit\. Choose d by n_components="cv"'):
+    with pytest.raises(ModelError, match=r'needs its own fit\. Choose d by n_components="cv"'):
         PPCA(1).fit(X).every_d()
     with pytest.raises(DataError, match="X holds NaN at row"):
         PPCA(1).fit(rows(60, 5, 1)).every_d(X)
@@ -329,7 +329,7 @@ def test_what_was_chosen_is_in_the_repr_and_printed(capsys: pytest.CaptureFixtur
 
 def test_a_share_that_leaves_no_noise_is_said() -> None:
     X = rows(200, 4, 0)
-    with pytest.warns(AncestralWarning, match="takes all that the data have.* n_components_=3"):
+    with pytest.warns(AncestralWarning, match="needs all components.* n_components_=3"):
         assert PPCA(0.9).fit(X).n_components_ == 3
     with pytest.raises(ModelError, match="max_components=2 has no effect"):
         PPCA(0.9, max_components=2).fit(X)

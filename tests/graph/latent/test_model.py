@@ -299,8 +299,8 @@ def lonely() -> np.ndarray:
 NO_MAXIMUM: dict[str, tuple[np.ndarray, str]] = {
     "empty": (np.zeros((12, 12), int), "no pair of nodes is linked: b -> -inf"),
     "complete": (np.ones((12, 12), int), r"every pair of nodes is linked: b -> \+inf"),
-    "two cliques": (np.kron(np.eye(2, dtype=int), np.ones((9, 9), int)), "foresee every link"),
-    "ring": (ring(), "foresee every link"),
+    "two cliques": (np.kron(np.eye(2, dtype=int), np.ones((9, 9), int)), "predict every link"),
+    "ring": (ring(), "predict every link"),
     "lonely": (lonely(), r"node \d+, with \d+ links?, can move away|has grown to a length"),
     "star": (np.pad(np.ones((1, 11), int), ((0, 11), (1, 0))), "no finite maximum"),
 }

@@ -300,8 +300,8 @@ def fit_estimator(task: Task, estimator: Any) -> Conditional:
     except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         raise ModelError(
             f"{type(model).__name__} could not be fitted to variable {task.variable} of the chain "
-            f"({len(task.target)} rows): {error} Pass a classifier that takes such data, or "
-            'estimator="logistic".'
+            f"({len(task.target)} rows): {error} Pass a classifier that can be fitted to such "
+            'data, or estimator="logistic".'
         ) from error
     return {"family": "estimator", "model": model, "n_levels": task.n_levels}
 

@@ -63,61 +63,67 @@ class ChainAutoregressive(FromParts, Sequential):
     Parameters
     ----------
     estimator : None, "auto", "trees", "logistic", "marginal", or a scikit-learn classifier
-        Where the conditionals come from. None and "auto" race boosted trees and L1-penalised
-        logistic regressions of several strengths; a family's name races its strengths; a
-        classifier with `predict_proba` is cloned for each variable and sees the earlier variables
-        as one column for each level but the first.
+        Which classifiers predict each variable. None and "auto" compare boosted trees and
+        L1-penalised logistic regressions of several strengths, and keep the best. The name of a
+        family compares the strengths of this family. A scikit-learn classifier with `predict_proba`
+        is cloned for each variable; its inputs are the earlier variables, as one indicator column
+        for each level but the first.
     n_components : int
-        Of the mixture whose posterior given the prefix some candidates see; 0 leaves it out.
+        Components of a mixture model. Its posterior given the earlier variables is a further input
+        of some candidates. 0 leaves the mixture out.
     max_parents : int or None
-        Each named family sees at most so many columns of earlier variables: those with the
-        largest mutual information with the variable predicted. None means all.
+        The most columns of earlier variables that a named family uses as inputs. They are the
+        columns with the largest mutual information with the predicted variable. None means all.
     validation_fraction : float
-        Share of the rows held out for every choice, where `fit` is given no validation rows.
+        Share of the rows that is held out for choices, when `fit` is given no validation rows.
     n_raced : int
-        Variables over which the candidates are raced.
+        The number of variables on which the candidates are compared.
     cpu_seconds : float or None
-        Processor seconds that the fit may take. With a number, the candidates are raced on at most
-        20,000 rows, and as many as there is time for fit the winner; a variable for which none is
-        left keeps its smoothed marginal, and a warning says so. Counted in this process, so not
-        together with `n_jobs`; the model then depends on the machine's speed. None: no bound, and
-        all rows for all.
+        Processor seconds that the fit may take. With a number, the candidates are compared on at
+        most 20,000 rows, and the best one is fitted to as many rows as the time allows. A variable
+        for which no time is left keeps its smoothed marginal, and a warning names how many. The
+        seconds are those of this process, so `n_jobs` cannot be given too. The model then depends
+        on the speed of the machine. None: no limit, and every fit uses all rows.
     n_jobs : int or None
-        Conditionals fitted at once, by joblib: its backends, Dask's too, spread them.
+        How many conditionals are fitted at the same time, by joblib. Its backends, such as Dask's,
+        can spread them over machines.
     categories : list or mapping, optional
         Levels declared before the fit: a list with the levels of each column (None for those to be
         learnt), or a mapping of columns' names to their levels. The categorical types of dataframes
         declare levels too.
     random_state : None, int, RandomState or Generator
-        An int gives the same model, whatever `n_jobs`, while `cpu_seconds` is None.
+        An int gives the same model for every `n_jobs`, if `cpu_seconds` is None.
     verbose : bool
         Show progress on stderr.
 
     Attributes
     ----------
     conditionals_ : list of dict
-        One per variable, arrays under their family's names.
+        One for each variable: the arrays of its family, by name.
     chosen_ : str
-        The candidate that won the race.
+        The candidate that was best in the comparison.
     race_ : dict of str to tuple (int, float)
-        Each candidate's number of variables raced, and mean validation log density over them.
+        For each candidate: on how many variables it was compared, and its mean validation log
+        density there, in nats.
     choices_ : list of str
-        Per variable, the candidate that stands.
+        For each variable, the candidate that predicts it.
     floor_ : float
-        Least probability of any level.
+        The least probability that any level has.
     validation_score_ : float
-        Mean log density of the validation rows in nats: a little high, as choices were made there.
+        Mean log density of the validation rows, in nats. It is a little too high, because choices
+        were made with the same rows.
     mixture_ : dict or None
-        "log_weights", and "log_theta" one array per variable.
+        "log_weights" of the components, and "log_theta": log probabilities of levels, one array for
+        each variable.
     categories_ : list of ndarray
 
     Notes
     -----
-    Fitting costs one classifier per variable and candidate still in the race. From parts
-    (`ancestral.streaming`) all rows are gathered as codes, up to 256 MiB of them; with `fit_dask`
-    the parts are read and coded by the workers, each then gets all codes once, and the conditionals
-    are spread over them. The model has no
-    `aic`: a boosted tree's parameters cannot be counted. Columns that are constant cost nothing.
+    The fit trains one classifier for each variable and each candidate that is still compared. From
+    parts (`ancestral.streaming`) all rows are gathered as integer codes, up to 256 MiB. With
+    `fit_dask` the workers read and code the parts, each worker then gets all codes once, and the
+    conditionals are spread over the workers. The model has no `aic`, because the parameters of a
+    boosted tree cannot be counted. Constant columns cost nothing.
 
     References
     ----------
@@ -174,8 +180,9 @@ class ChainAutoregressive(FromParts, Sequential):
             Integers, booleans or text.
         y : ignored
         X_val : array-like or dataframe of shape (n_validation, n_features), optional
-            Rows on which family, strength, floor and number of trees are chosen. Without them a
-            random `validation_fraction` of the rows of X is held out.
+            Rows by which the family, its strength, the least probability (`floor_`) and the number
+            of trees are chosen. Without them a random `validation_fraction` of the rows of X is
+            held out.
 
         Returns
         -------
@@ -260,8 +267,9 @@ class ChainAutoregressive(FromParts, Sequential):
         seconds = check_number(self.cpu_seconds, "cpu_seconds", minimum=0.0, inclusive=False)
         if self.n_jobs not in (None, 1):
             raise ModelError(
-                f"cpu_seconds={seconds:g} is counted in this process, but n_jobs={self.n_jobs} "
-                "works in others. Leave out one of the two."
+                f"cpu_seconds={seconds:g} counts the seconds of this process, but "
+                f"n_jobs={self.n_jobs} "
+                "works in other processes. Leave out one of the two."
             )
         return Budget(seconds)
 

@@ -112,15 +112,15 @@ class LineInference(Line):
         Returns
         -------
         low, high : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            In the units of y: predict(X) -+ t * residual_std_ * sqrt(h), with t of n - p degrees
-            of freedom and h the row's leverage. Exact for normal noise whose variance is known up
-            to a factor, as the weights of the fit say. nan, after a warning, where the data do not
-            determine the mean.
+            In the units of y: predict(X) -+ t * residual_std_ * sqrt(h), with the quantile t of
+            Student's distribution with n - p degrees of freedom, and h the leverage of the row.
+            Exact for normal noise whose variances are known up to one factor, by the weights of the
+            fit. nan, with a warning, at rows where the data do not determine the mean.
 
         Raises
         ------
         ModelError
-            For another level, or when there are no degrees of freedom.
+            For a `level` outside 0 to 1, or when there are no degrees of freedom.
 
         Examples
         --------
@@ -145,19 +145,19 @@ class LineInference(Line):
         level : float
             Probability, above 0 and below 1, that an interval covers a new y.
         sample_weight : array-like of shape (n_samples,), optional
-            Precisions of the new y, as `fit` takes them; 1 when not given. A weight of 0 has no
-            bounds.
+            Precisions of the new y, as `fit` takes them; 1 when not given. A weight of 0 gives an
+            interval without bounds.
 
         Returns
         -------
         low, high : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            In the units of y: predict(X) -+ t * residual_std_ * sqrt(1 / weight + h). nan, after a
-            warning, where the data do not determine the mean.
+            In the units of y: predict(X) -+ t * residual_std_ * sqrt(1 / weight + h). nan, with a
+            warning, at rows where the data do not determine the mean.
 
         Raises
         ------
         ModelError
-            For another level, or when there are no degrees of freedom.
+            For a `level` outside 0 to 1, or when there are no degrees of freedom.
 
         Examples
         --------
@@ -207,12 +207,13 @@ class LineInference(Line):
         Returns
         -------
         low, high : ndarray of shape (p,) or (n_targets, p)
-            From Student's t with n - p degrees of freedom; nan where not identified.
+            From Student's t with n - p degrees of freedom. nan for coefficients that the data do
+            not determine.
 
         Raises
         ------
         ModelError
-            For another level, or when there are no degrees of freedom.
+            For a `level` outside 0 to 1, or when there are no degrees of freedom.
 
         Examples
         --------
@@ -245,17 +246,17 @@ class LineInference(Line):
         cov_type: str = "HC3",
         groups: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
-        """Return standard errors that hold when the noise variance differs between rows.
+        """Return standard errors that stay valid when the noise variance differs between rows.
 
         Parameters
         ----------
         X, y, sample_weight
             The rows that the model was fitted to.
         cov_type : {"HC0", "HC1", "HC2", "HC3", "cluster"}
-            How squares of residuals stand in for variances; "cluster" also lets the noise of rows
-            of one group hang together.
+            How the variances are estimated from squared residuals. "cluster" also allows correlated
+            noise between rows of the same group.
         groups : array-like of shape (n_samples,)
-            With "cluster", and only then: which group each row is of; integers, text or dates.
+            Only with "cluster": the group of each row, as integers, text or dates.
 
         Returns
         -------
@@ -266,10 +267,11 @@ class LineInference(Line):
         Raises
         ------
         DataError
-            For other rows than the model was fitted to, or a missing group.
+            For rows that are not those of the fit, or a missing group.
         ModelError
-            When a row has leverage 1, a coefficient existing for it alone (HC2, HC3); for one
-            group, or no degrees of freedom (HC1, cluster); for another `cov_type`.
+            With HC2 or HC3, when a row has leverage 1, because a coefficient describes this row
+            alone. With HC1 or "cluster", when there are no degrees of freedom. With "cluster", when
+            there is only one group. For an unknown `cov_type`.
 
         References
         ----------
@@ -320,7 +322,7 @@ class LineInference(Line):
         Parameters
         ----------
         X, y, sample_weight
-            The rows that the model was fitted to: drawn together, as many as there are.
+            The rows that the model was fitted to. Each draw takes as many whole rows as there are.
         n_draws : int
             1 or more.
         random_state : None, int, RandomState or Generator
@@ -328,21 +330,21 @@ class LineInference(Line):
         Returns
         -------
         ndarray of shape (n_draws, p) or (n_draws, n_targets, p)
-            In the order of `standard_errors_`: the intercept first, where there is one. nan, after
-            a warning, for draws whose rows do not determine the coefficients.
+            In the order of `standard_errors_`: the intercept first, where there is one. nan, with a
+            warning, for draws whose rows do not determine the coefficients.
 
         Raises
         ------
         DataError
-            For other rows than the model was fitted to.
+            For rows that are not those of the fit.
         ModelError
-            For another `n_draws`, or when the fit had fewer rows than coefficients.
+            For an `n_draws` below 1, or when the fit had fewer rows than coefficients.
 
         Notes
         -----
-        The same to 9 digits or more as a loop of `fit(X[i], y[i])` with i =
-        `rng.integers(n, size=n)`, at a fraction of its time: of rows that are made orthonormal
-        once, the sums of all draws are one product. The cost is O(n_draws n p^2).
+        The result agrees to 9 digits or more with a loop of `fit(X[i], y[i])` where i =
+        `rng.integers(n, size=n)`, but takes a fraction of the time: the rows are made orthonormal
+        once, and one matrix product then gives the sums of all draws. The cost is O(n_draws n p^2).
 
         References
         ----------
@@ -437,21 +439,21 @@ class LineInference(Line):
         level: float = 0.95,
         robust: ArrayLike | None = None,
     ) -> Summary:
-        """Return a table of the fit, to be printed.
+        """Return a table of the fit to print: coefficients, standard errors, tests and intervals.
 
         Parameters
         ----------
         X, y, sample_weight
-            The rows that the model was fitted to; only where `cov_type` is not "nonrobust".
+            The rows that the model was fitted to; only if `cov_type` is not "nonrobust".
         cov_type : {"nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"}
-            Whose standard errors, tests and intervals are shown: those of one noise variance, or
-            those of `robust_standard_errors`.
+            Which standard errors, tests and intervals are shown: "nonrobust" assumes one noise
+            variance for all rows; the others are those of `robust_standard_errors`.
         groups : array-like of shape (n_samples,)
-            With cov_type="cluster": which group each row is of.
+            With cov_type="cluster": the group of each row.
         level : float
-            Of the intervals.
+            Probability of the intervals.
         robust : array-like, optional
-            What `robust_standard_errors` returned: a further column.
+            What `robust_standard_errors` returned. The table then shows it as a further column.
 
         Returns
         -------
@@ -461,13 +463,14 @@ class LineInference(Line):
         Raises
         ------
         DataError, ModelError
-            As `robust_standard_errors`; for X without a robust `cov_type`, or one without X.
+            As `robust_standard_errors`. Also for X without a robust `cov_type`, or a robust
+            `cov_type` without X.
 
         Notes
         -----
-        t and F have n - p degrees of freedom, with "cluster" one less than there are groups. F is
-        of all coefficients but the intercept at once: by the covariance that `cov_type` names.
-        Adjusted R^2 is 1 - (1 - R^2) (n - 1) / (n - p), with n for n - 1 where there is no
+        t and F have n - p degrees of freedom; with "cluster", one less than the number of groups. F
+        tests all coefficients except the intercept together, with the covariance of `cov_type`.
+        Adjusted R^2 is 1 - (1 - R^2) (n - 1) / (n - p), with n in place of n - 1 if there is no
         intercept. AIC and BIC count sigma^2 as a parameter.
 
         Examples
@@ -483,14 +486,14 @@ class LineInference(Line):
         if cov_type == "nonrobust":
             if not all(given is None for given in (X, y, groups, sample_weight)):
                 raise ModelError(
-                    "X, y, sample_weight and groups have no effect beside standard errors of one "
+                    "X, y, sample_weight and groups have no effect with standard errors of one "
                     'noise variance: pass cov_type="HC3" or another robust one too, or none of '
-                    "them. Another level is level=."
+                    "them. To change the level, pass level=."
                 )
             return Summary(table_of_line(self, level, robust, None))
         if X is None or y is None:
             raise ModelError(
-                f"cov_type={cov_type!r} looks at the residuals: pass the rows of the fit too, "
+                f"cov_type={cov_type!r} needs the residuals: pass the rows of the fit too, "
                 "summary(X, y, cov_type=...)."
             )
         found = self._robust(X, y, sample_weight, cov_type, groups)

@@ -67,7 +67,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     fit_intercept : bool
         False forces the line through the origin.
     degree : int
-        Each column enters as x, x^2, ..., x^degree (no products of columns).
+        Each column is used as x, x^2, ..., x^degree (without products of columns).
 
     Attributes
     ----------
@@ -76,58 +76,60 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
     intercept_ : float or ndarray of shape (n_targets,)
         b; 0.0 without intercept.
     noise_variance_ : float or ndarray of shape (n_targets,)
-        sigma^2 with divisor n: the maximum of the likelihood. With weights it is that of a row
-        of weight 1: the mean of weight times squared residual.
+        sigma^2 with divisor n, the maximum-likelihood estimate, in squared units of y. With weights
+        it is that of a row of weight 1: the mean of weight times squared residual.
     noise_covariance_ : ndarray of shape (n_targets, n_targets)
-        Sigma; only with several targets.
+        Sigma, the covariance of the noise; only with several targets.
     residual_std_ : float or ndarray of shape (n_targets,)
-        The residual standard deviation (of a row of weight 1) with divisor n - p, p counting
-        coefficients and intercept; nan where n is p or less.
+        The residual standard deviation (of a row of weight 1), with divisor n - p. Here p is the
+        number of coefficients and intercept. nan if n is p or less.
     standard_errors_ : ndarray of shape (p,) or (n_targets, p)
-        Of the intercept (first, where there is one) and of `coef_`, from `residual_std_`; nan for
-        a coefficient that the data do not identify, and for all where n is p or less.
+        Standard errors of the intercept (first, if there is one) and of `coef_`, from
+        `residual_std_`. nan for a coefficient that the data do not determine, and for all if n is p
+        or less.
     log_likelihood_ : float
-        Of the training data, in nats, at the parameters as they are held: the sum of
-        `log_density` of the rows and weights of the fit; inf when sigma^2 is 0.
+        Log-likelihood of the training data, in nats: the sum of `log_density` over the rows of the
+        fit, with their weights. inf if sigma^2 is 0.
     r_squared_ : float or ndarray of shape (n_targets,)
-        Share of the (weighted) variation about the mean that is explained; about zero without
-        intercept.
+        Share of the (weighted) variation of y about its mean that the model explains; without
+        intercept, of the variation about zero.
     rank_ : int
-        Features that are linearly independent.
+        The number of linearly independent features.
     degrees_of_freedom_ : int
         n - p.
     n_samples_ : int
-        Rows of weight above zero.
+        The number of rows of weight above 0.
     condition_number_ : float
-        Of the centred features, each scaled to length one.
+        Condition number of the centred features, each scaled to length one.
     feature_means_ : ndarray of shape (n_features * degree,)
-        What the features are centred by; zeros without intercept.
+        The means by which the features are centred; zeros without intercept.
     inverse_root_ : ndarray of shape (p, r)
-        T, with T T^T the covariance, over sigma^2, of the line's height at the means (first,
-        where there is an intercept) and of `coef_`.
+        T, where T T^T is a covariance divided by sigma^2: that of the fitted mean at
+        `feature_means_` (first, if there is an intercept) and of `coef_`.
     span_, span_scale_ : ndarray of shape (n_features * degree, rank_) and (n_features * degree,)
-        Only with fewer rows than coefficients: an orthonormal basis of the centred rows of the
-        fit, whose columns are divided by `span_scale_`.
+        Only with fewer rows than coefficients: an orthonormal basis of the centred rows of the fit,
+        after their columns are divided by `span_scale_`.
     aliases_ : ndarray of shape (n_features * degree, m)
-        For each of m columns that repeat others, what makes 0 of the centred features; scaled so
-        that at the rows of the fit rounding leaves 1 at most.
+        For each of m columns that repeat others, the combination of centred features that is 0. It
+        is scaled so that rounding gives at most 1 at the rows of the fit.
     n_parameters_ : int
-        Identified coefficients, intercepts, and the entries of sigma^2 or Sigma.
+        The number of coefficients that the data determine, of intercepts, and of the free entries
+        of sigma^2 or Sigma.
 
     Notes
     -----
-    A column that repeats others gets the coefficient 0, after a warning that names it;
-    predictions and likelihood do not depend on that choice where a new row repeats them too. At
-    any other row the data do not determine the mean: a warning names the column, and intervals
-    are nan. With fewer rows than coefficients the solution of least norm is taken, after a
-    warning; there are no standard errors, no density where the fit is exact, and a warning at rows
-    that are no combination of those of the fit.
+    A column that is a linear combination of earlier columns gets the coefficient 0, and a warning
+    names it. At new rows with the same linear relation, predictions and likelihood do not depend on
+    this choice. At other rows the data do not determine the mean: a warning names the column, and
+    intervals are nan. With fewer rows than coefficients, the solution with the least norm is taken,
+    with a warning. There are then no standard errors, and no density if the fit is exact. A warning
+    tells which new rows are no combination of the rows of the fit.
 
-    `fit` gives 12 digits or more of all that the data determine where they are fewer than 100,000
-    numbers, or their scaled condition number is below 1e3 or above 1e5, and 10 or more elsewhere;
-    it looks at the rows again as often as that takes. `partial_fit` and `ancestral.streaming` keep
-    statistics only: about 16 digits less the logarithm of the condition number; they say so when
-    fewer than 8 are left. The cost is O(n p^2).
+    `fit` gives at least 12 correct digits of everything that the data determine, if the data have
+    fewer than 100,000 numbers, or if their scaled condition number is below 1e3 or above 1e5;
+    otherwise at least 10. It reads the rows again as often as this needs. `partial_fit` and
+    `ancestral.streaming` keep only statistics, and lose about log10 of the condition number of 16
+    digits; a warning tells when fewer than 8 digits are left. The cost is O(n p^2).
 
     References
     ----------
@@ -176,10 +178,10 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         X : array-like or dataframe of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
         sample_weight : array-like of shape (n_samples,), optional
-            Precisions: the variance of a row of weight w is `noise_variance_` / w. Twice the
-            weights give twice `noise_variance_`, and the same line, errors and likelihood. A row
-            of weight 0 is left out. They are not counts: n and n - p count rows (repeat rows to
-            count them twice).
+            Precisions: the variance of a row of weight w is `noise_variance_` / w. If all weights
+            are doubled, `noise_variance_` doubles, and coefficients, standard errors and likelihood
+            stay the same. Rows of weight 0 are left out. Weights are not counts: n and n - p count
+            rows. To count a row twice, repeat it.
 
         Returns
         -------
@@ -188,7 +190,7 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         Raises
         ------
         DataError
-            For text, NaN or infinity, rows that do not match, negative weights.
+            For text, NaN or infinity, for X and y of different lengths, and for negative weights.
         ModelError
             When y is constant: the likelihood is unbounded.
 
@@ -271,9 +273,9 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
 
         Notes
         -----
-        Statistics are kept, not rows, so the model is that of `fit` to about 16 digits less the
-        logarithm of `condition_number_`; a warning says when fewer than 8 digits are left.
-        Calls from several threads wait for each other, and each chunk counts.
+        Statistics are kept, not rows. So the model agrees with that of `fit` to about 16 -
+        log10(`condition_number_`) digits; a warning tells when fewer than 8 are left. Calls from
+        several threads wait for each other, and each chunk counts.
 
         Examples
         --------
@@ -300,9 +302,9 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         self._refuse_undetermined(found, statistics)
         if found.lost > LOST and not found.is_exact.any():
             warn(
-                "sums of statistics leave about "
+                "sums of statistics keep about "
                 f"{max(0, int(-np.log10(found.lost)))} digits of some coefficients (condition "
-                f"number {found.condition:.1e}). Give all rows to fit at once for every digit."
+                f"number {found.condition:.1e}). Give all rows to fit at once to get every digit."
             )
         self._set(found, statistics)
 
@@ -341,8 +343,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
             )
         elif fit.unbounded.any():
             why = (
-                "what is left is no more than the rounding of the data, so sigma^2 cannot be told "
-                "from 0"
+                "the residuals are as small as the rounding of the data, so sigma^2 cannot be "
+                "told from 0"
                 if fit.free
                 else "there are as many coefficients as rows, so sigma^2 and standard errors do "
                 "not exist"
@@ -354,7 +356,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         elif len(variances) > 1 and np.isinf(fit.log_determinant):
             warn(
                 f"the residuals of the {len(variances)} targets are linearly dependent: Sigma is "
-                "singular, so density, aic, bic and sample are refused; all else stands."
+                "singular, so density, aic, bic and sample are refused; all other results are "
+                "right."
             )
         self._take(fit, found.coef, found.intercept, found.rank)
         self.aliases_ = found.aliases
@@ -395,8 +398,8 @@ class LinearGaussian(ConditionalLikelihood, FromStatistics, LineInference):
         more = ", ..." if len(dependent) > 8 else ""
         warn(
             f"exactly collinear with earlier columns{' and the intercept' * self.fit_intercept}: "
-            f"{names}{more}. Their coefficients are set to 0; the likelihood stands, and so do "
-            "predictions at rows that are collinear too."
+            f"{names}{more}. Their coefficients are set to 0; the likelihood does not change, nor "
+            "do predictions at rows that are collinear too."
         )
 
     def _column_name(self, j: int) -> str:

@@ -61,8 +61,8 @@ class Robust:
             lone = np.flatnonzero(slack <= 1e-10)
             if len(lone):
                 raise ModelError(
-                    f"row {lone[0]} has leverage 1: a coefficient exists for it alone, so that its "
-                    f"residual says nothing and {cov_type} is not defined. Drop the row or its "
+                    f"row {lone[0]} has leverage 1: a coefficient exists for it alone, so its "
+                    f"residual is always 0 and {cov_type} is not defined. Drop the row or its "
                     'column, or pass cov_type="HC1".'
                 )
             residual = residual / (slack if cov_type == "HC3" else np.sqrt(slack))[:, None]
@@ -71,7 +71,9 @@ class Robust:
         elif home is not None:
             n_groups = int(home.max()) + 1
             if n_groups < 2:
-                raise ModelError("groups holds one group: two or more show how they differ.")
+                raise ModelError(
+                    "groups holds one group: two or more are needed to show how they differ."
+                )
             factor, self.free = n_groups / (n_groups - 1) * (n - 1) / free, n_groups - 1
         self.root_factor = math.sqrt(factor)
         self.whitened, self.residual, self.home = whitened, residual, home

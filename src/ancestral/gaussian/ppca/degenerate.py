@@ -96,8 +96,8 @@ def warn_of_scales(spread: NDArray[np.float64], names: Any) -> None:
         warn(
             f"column {_called(wide, names)} spreads {far / near:.2g} times as far as column "
             f"{_called(narrow, names)} ({far:g} and {near:g}): the model has one variance of "
-            "noise for all columns, which follows the far ones. Pass standardize=True where their "
-            "units differ."
+            "noise for all columns, which follows the columns with the largest spread. Pass "
+            "standardize=True if their units differ."
         )
 
 

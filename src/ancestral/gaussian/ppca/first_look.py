@@ -89,8 +89,9 @@ class FirstLook:
             return Seen(self.moments_of(*rows))
         if not self.again:
             raise DataError(
-                "X holds missing values, which need several passes over the data, and these can "
-                "be read only once. Give a list, a path, or a callable that yields chunks anew."
+                "X holds missing values, which need several passes over the data, but these data "
+                "can be read only once. Give a list, a path, or a callable that yields chunks "
+                "anew."
             )
         return Seen(columns=Columns.of(rows))
 

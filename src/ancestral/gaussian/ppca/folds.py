@@ -62,8 +62,8 @@ class Folds:
         if not isinstance(other, Moments):
             return NotImplemented
         raise ModelError(
-            'n_components="cv" holds rows out, and the rows so far were summed without being dealt '
-            "to folds, for another n_components. Stream all rows through a new model."
+            'n_components="cv" holds out rows in folds, but the rows so far were summed without '
+            "folds, for another n_components. Stream all rows through a new model."
         )
 
     def scaled(self, scale: NDArray[np.float64]) -> Folds:

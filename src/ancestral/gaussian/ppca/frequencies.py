@@ -19,10 +19,10 @@ from ancestral.errors import DataError
 
 
 class FrequencyDensity(WeightedLikelihood, Density):
-    """A density fitted by maximum likelihood to rows that count as often as their weight says.
+    """A density fitted by maximum likelihood to rows whose weights say how often they count.
 
-    An author writes `_fit(X, weights, checkpoint=, every=)`, where the weights are None or above 0
-    in some row, and the others are for `training.passes`.
+    The author of a model writes `_fit(X, weights, checkpoint=, every=)`. The weights are None, or
+    above 0 in some row. The other options are for `training.passes`.
     """
 
     def fit(
@@ -41,11 +41,12 @@ class FrequencyDensity(WeightedLikelihood, Density):
         X : array-like or dataframe of shape (n_samples, n_features)
         y : ignored
         sample_weight : array-like of shape (n_samples,), optional
-            How often each row counts, 1 when not given: 2 is the row given twice.
+            How often each row counts; 1 when not given. A row of weight 2 counts as two equal rows.
         checkpoint : path-like, optional
-            A folder, made if missing, to save a fit by passes (EM) in: one that was killed goes on
-            from there to the same bits, when it is fitted again with the same parameters, data and
-            folder. A fit in closed form has nothing to save.
+            A folder, which is made if it is missing. A fit by EM is saved in it after some of its
+            passes over the data. If the process was killed, call `fit` again with the same
+            parameters, data and folder: the fit goes on from there, and its result is the same, bit
+            for bit. A fit in closed form has nothing to save.
         checkpoint_every : int
             Passes between two checkpoints.
 
@@ -56,15 +57,17 @@ class FrequencyDensity(WeightedLikelihood, Density):
         Raises
         ------
         ModelError
-            For a parameter out of bounds, or a folder of another fit or in use by another process.
+            For a parameter out of bounds, or a checkpoint folder that holds another fit or is in
+            use by another process.
         SaveError
-            When the folder cannot be written: said before the first pass.
+            When the checkpoint folder cannot be written. This is checked before the first pass.
         KeyboardInterrupt
-            After Ctrl-C, once the checkpoint is written, where there is one.
+            After Ctrl-C. The checkpoint, if there is one, is written first.
 
         Notes
         -----
-        Other threads may read the model meanwhile: they see the old one until the new one is whole.
+        Other threads may read the model during a fit: they see the old model until the new one is
+        complete.
 
         Examples
         --------
@@ -98,7 +101,7 @@ class FrequencyDensity(WeightedLikelihood, Density):
         return (rows,) if weights is None else (rows, weights)
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Return the mean log density of the rows of which something is known.
+        """Return the mean log density of the rows that have a known value.
 
         Parameters
         ----------
@@ -115,7 +118,7 @@ class FrequencyDensity(WeightedLikelihood, Density):
         Raises
         ------
         DataError
-            When nothing is known of any row that counts.
+            When no row that counts has a known value.
 
         Examples
         --------

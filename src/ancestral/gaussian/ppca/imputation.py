@@ -27,10 +27,10 @@ from ancestral.gaussian.ppca.frequencies import FrequencyDensity
 
 
 class GaussianConditions(Conditions, FrequencyDensity):
-    """A density of real rows whose unknown entries have a mean, a deviation and draws.
+    """A density of real rows that gives mean, standard deviation and draws of unknown entries.
 
-    An author writes `_means_of_entries(rows)`, `_deviations(rows)` and
-    `_draw_unknown(rows, n_draws, rng)`, all of rows with NaN where unknown.
+    The author of a model writes `_means_of_entries(rows)`, `_deviations(rows)` and
+    `_draw_unknown(rows, n_draws, rng)`. Their rows have NaN where unknown.
     """
 
     @abstractmethod
@@ -56,7 +56,7 @@ class GaussianConditions(Conditions, FrequencyDensity):
     @within_memory(FEWER_ROWS)
     @_arrays.on_host
     def impute(self, X: ArrayLike, *, return_std: bool = False) -> Any:
-        """Return the rows with the exact conditional mean in the place of each NaN.
+        """Return the rows, with each NaN replaced by its exact conditional mean.
 
         Parameters
         ----------
@@ -68,10 +68,11 @@ class GaussianConditions(Conditions, FrequencyDensity):
         Returns
         -------
         rows : ndarray or dataframe of shape (n_samples, n_features)
-            What is known stays as it is. A dataframe where `fit` was given one, with the index of
-            X where both are of pandas.
+            Known entries stay as they are. If `fit` was given a dataframe, the result is a
+            dataframe; if it and X are of pandas, it has the index of X.
         std : ndarray or dataframe of shape (n_samples, n_features)
-            Only with `return_std`; 0 where known. Plug-in: the parameters count as known.
+            Only with `return_std`; 0 for known entries. The uncertainty of the parameters is not
+            included.
 
         Examples
         --------
@@ -97,14 +98,14 @@ class GaussianConditions(Conditions, FrequencyDensity):
         X : array-like or dataframe of shape (n_samples, n_features)
             NaN where missing.
         n_draws : int
-            How many completed tables.
+            The number of completed tables.
         random_state : None, int, RandomState or Generator
 
         Returns
         -------
         ndarray of shape (n_draws, n_samples, n_features), or list of n_draws dataframes
-            Multiple imputations: what is known repeats in each. Dataframes where `fit` was given
-            one.
+            Multiple imputations: every table contains the known values. Dataframes if `fit` was
+            given one.
 
         Examples
         --------
@@ -132,8 +133,9 @@ class GaussianConditions(Conditions, FrequencyDensity):
         Returns
         -------
         dict of ndarray of shape (n_samples, 2)
-            By the name of the column, or by its number where `fit` was given no names. A known
-            entry has its value and 0. Plug-in: the parameters count as known.
+            One array for each column, by its name, or by its number if `fit` was given no names.
+            Each row is (mean, standard deviation), in the units of X. For a known entry it is
+            (value, 0). The uncertainty of the parameters is not included.
 
         Examples
         --------

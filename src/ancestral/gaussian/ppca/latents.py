@@ -94,7 +94,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
     def get_covariance(self) -> NDArray[np.float64]:
         """Return the model's covariance C = W W^T + sigma^2 I, shape (n_features, n_features).
 
-        In the units of X: with a scale, sigma^2 scale_^2 stands on the diagonal.
+        With standardize=True the noise part of the diagonal is sigma^2 scale_^2.
 
         Returns
         -------
@@ -117,7 +117,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
     @within_memory(FEWER_COLUMNS)
     @_arrays.on_host
     def get_precision(self) -> NDArray[np.float64]:
-        """Return the inverse of the covariance, from its root, of the same shape.
+        """Return the inverse of the covariance.
 
         Returns
         -------
@@ -149,7 +149,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
     @within_memory(FEWER_ROWS)
     @_arrays.on_host
     def mahalanobis(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the squared Mahalanobis distance of each row, by its known entries.
+        """Return the squared Mahalanobis distance of each row from the mean, by its known entries.
 
         Parameters
         ----------
@@ -159,9 +159,10 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         Returns
         -------
         ndarray of shape (n_samples,)
-            (x - mu)^T C^-1 (x - mu), of the known entries o with C_oo in place of C: of a row that
-            the model draws, chi^2 with as many degrees of freedom as entries are known. 0 where
-            none is; inf where float64 does not hold it.
+            (x - mu)^T C^-1 (x - mu), without unit. With missing entries, x, mu and C are those of
+            the known entries. For rows that come from the model it has a chi^2 distribution, with
+            as many degrees of freedom as there are known entries. 0 for a row without known
+            entries; inf if it is too large for float64.
 
         Examples
         --------
@@ -177,32 +178,34 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
     @within_memory(FEWER_ROWS)
     @_arrays.on_host
     def outliers(self, X: ArrayLike, level: float = 0.001) -> NDArray[np.bool_]:
-        """Tell which rows lie farther out than all but a share of what the model draws.
+        """Tell which rows are farther from the mean than nearly all rows that the model draws.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             NaN where missing.
         level : float
-            The share of rows of the model's own that are called outliers; above 0 and below 1.
+            The share of rows drawn from the model that would be called outliers; above 0 and below
+            1.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            True where `mahalanobis` is above the quantile 1 - level of chi^2 with as many degrees
-            of freedom as entries of the row are known; False where none is.
+            True if `mahalanobis` is above the quantile 1 - level of chi^2, with as many degrees of
+            freedom as the row has known entries. False for a row without known entries.
 
         Raises
         ------
         ModelError
-            For another level.
+            For a `level` outside 0 to 1.
 
         Notes
         -----
-        The same rows as those whose `log_density` is below its quantile `level` among draws with
-        the same known entries, without the draws: both fall with the distance. It is exact for
-        rows that the model was not fitted to. Outliers among the rows of the fit pull it towards
-        them, and hide: fit without those that are found, and look again.
+        `log_density` falls as the distance rises. So these are the rows whose `log_density` is
+        below the quantile `level` of draws with the same known entries, but no draws are needed.
+        The share is exact for rows that were not in the fit. Outliers among the rows of the fit
+        change the model towards themselves, and may not be found: fit again without those that are
+        found, and call `outliers` again.
 
         Examples
         --------
@@ -233,7 +236,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            In prior standard deviations; 0 for a row of which nothing is known.
+            In standard deviations of the prior N(0, I); 0 for a row without known entries.
 
         Examples
         --------
@@ -262,7 +265,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
     @within_memory(FEWER_ROWS)
     @_arrays.on_host
     def posterior_covariance(self, X: ArrayLike | None = None) -> NDArray[np.float64]:
-        """Return Cov[z | x], which depends on a row only through what is known of it.
+        """Return Cov[z | x], which depends only on which entries of a row are known.
 
         Parameters
         ----------
@@ -272,16 +275,16 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         Returns
         -------
         ndarray of shape (n_components, n_components)
-            Of any complete row, without X; diagonal.
+            Without X: for any complete row. It is diagonal.
         ndarray of shape (n_samples, n_components, n_components)
-            Of each row's z given its known entries, with X.
+            With X: for each row, given its known entries.
 
         Examples
         --------
         >>> from ancestral import PPCA
         >>> model = PPCA(1).fit([[0.0, 0.0], [1.0, 1.1], [2.0, 1.9], [3.0, 3.0]])
         >>> known, half = model.posterior_covariance([[3.0, 3.0], [3.0, np.nan]])
-        >>> bool(known[0, 0] < half[0, 0])  # what is unknown leaves z less certain
+        >>> bool(known[0, 0] < half[0, 0])  # with an unknown entry, z is less certain
         True
         """
         self._check_fitted()
@@ -301,7 +304,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            float32 where X is, as scikit-learn's transformers have it.
+            float32 if X is, as for scikit-learn's transformers.
 
         Examples
         --------
@@ -360,7 +363,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            float32 where Z is.
+            float32 if Z is.
 
         Examples
         --------
@@ -378,7 +381,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            NaN where missing: the reconstruction is of the whole row.
+            NaN where missing. All entries are reconstructed, also the missing ones.
 
         Returns
         -------
@@ -397,7 +400,7 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
     @within_memory(FEWER_ROWS)
     @_arrays.on_host
     def traverse(self, x: ArrayLike, component: int, offsets: ArrayLike) -> NDArray[np.float64]:
-        """Return what x becomes as one latent moves from its posterior mean.
+        """Return the rows that x becomes when one latent moves away from its posterior mean.
 
         Parameters
         ----------
@@ -405,12 +408,12 @@ class LatentGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Gaussian
         component : int
             Which latent, from 0 to n_components - 1.
         offsets : array-like of shape (n_offsets,)
-            Added to E[z_component | x], in prior standard deviations.
+            Added to E[z_component | x], in standard deviations of the prior.
 
         Returns
         -------
         ndarray of shape (n_offsets, n_features)
-            Affine in the offset: each row is the reconstruction plus offset times a loading.
+            Each row is the reconstruction of x plus the offset times one column of `loadings_`.
 
         Examples
         --------

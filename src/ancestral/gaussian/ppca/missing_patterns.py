@@ -347,7 +347,7 @@ def _inverted(M: NDArray[np.float64]) -> NDArray[np.float64]:
         M[k, k] = -1 / pivot
     if not (pivots > 0).all():
         raise Singular(
-            "a matrix of the posterior has lost all its digits: bring columns to like units."
+            "a matrix of the posterior has lost all its digits: scale the columns to similar units."
         )
     np.negative(M, out=M)
     return np.log(pivots).sum(axis=0)

@@ -67,59 +67,64 @@ APART = 10.0  # largest over smallest spread of a column, from which k-means see
 
 
 class PPCAMixture(FromPasses, GaussianConditions, FromParts):
-    """Several PPCA models, each row drawn from one of them, by maximum likelihood.
+    """A mixture of PPCA models, by maximum likelihood: each row comes from one of the models.
 
     Parameters
     ----------
     n_models : int
-        How many PPCA models are mixed.
+        The number of PPCA models.
     n_components : int
-        Latent dimensions of each, from 0 to n_features - 1.
+        Latent dimensions of each model, from 0 to n_features - 1.
     n_starts : int
-        Twice so many k-means partitions are tried for some steps of EM, the best half of n_starts
-        are climbed from, and the highest maximum is kept. Where columns are scaled apart, as many
-        of scaled columns are added. Of more than 5,000 rows, and more than 100 for each latent of
-        each model, a sample of so many is climbed with, then all rows from its highest maximum.
+        The number of starts. EM runs for some steps from 2 * n_starts partitions by k-means. It
+        goes on from the best n_starts / 2 of them, and the highest maximum is kept. If the columns
+        have very different scales, as many partitions of scaled columns are added. If there are
+        more than 5,000 rows, and more than 100 for each latent of each model, the starts use a
+        sample of this many rows; all rows are then fitted from the highest maximum of the sample.
     standardize : bool
-        Whether each column is divided by its standard deviation, which is kept as `scale_`: for
-        columns in different units. Otherwise those that spread far decide what is noise.
+        Divide each column by its standard deviation, which is kept as `scale_`. Use this if columns
+        have different units. Otherwise the columns with the largest spread decide what counts as
+        noise.
     tol : float
-        EM stops once what it may still gain, by its last steps, is less than this in nats per row.
+        EM stops when the gain that is still to come, estimated from its last steps, is less than
+        this, in nats per row.
     max_iter : int
-        EM steps at most from each start, then a warning.
+        The most EM steps from each start. A warning tells if they did not suffice.
     random_state : None, int, RandomState or Generator
-        The starts.
+        Draws the starts.
     verbose : bool
-        Show the passes on stderr, with the log-likelihood in nats per row.
+        Show each pass over the data on stderr, with the log-likelihood in nats per row.
 
     Attributes
     ----------
     weights_ : ndarray of shape (n_models,)
-        Falling.
+        The probability of each model, in falling order.
     means_ : ndarray of shape (n_models, n_features)
-        In the units of X, also with standardize=True.
+        Means of the models, in the units of X, also with standardize=True.
     loadings_ : ndarray of shape (n_models, n_features, n_components)
-        Each W_c in the rotation and signs of `PPCA`, and in the units of X.
+        Loadings W_c of each model, in the units of X, with rotation and signs as for `PPCA`.
     noise_variances_ : ndarray of shape (n_models,)
-        Of X / scale_ with standardize=True: the noise of column j has the standard deviation
-        scale_[j] * noise_variances_[c] ** 0.5.
+        Noise variance of each model, in squared units of X. With standardize=True it is that of X /
+        scale_: the noise of column j has the standard deviation scale_[j] * noise_variances_[c] **
+        0.5.
     scale_ : ndarray of shape (n_features,)
         Only with standardize=True: the columns' standard deviations, 1 for a constant column.
     log_likelihood_ : float
-        Of the training data, in nats.
+        Log-likelihood of the training data, in nats.
     history_ : list of dict
-        Each step's log_likelihood and increase, which is never negative beyond rounding.
+        "log_likelihood" and "increase" of each step, in nats. The increase is never negative,
+        except by rounding.
     n_iter_ : int
     n_parameters_ : int
         n_models - 1 weights, the parameters of each PPCA, and n_features with standardize=True.
 
     Notes
     -----
-    NaN means missing, everywhere; a row of which nothing is known counts for nothing.
-    `sample_weight` says how often a row counts. A step costs n_models times a PPCA fit; with
-    missing values also n_models times d q^2 and d^2 q for each set of known columns. `predict` and
-    `predict_proba` are scikit-learn's names for the model of the largest responsibility, and for
-    all of these.
+    NaN always means missing. A row without known entries does not count. `sample_weight` is how
+    often a row counts. A step costs n_models times a PPCA fit. With missing values it also costs
+    n_models times d q^2 and d^2 q for each set of known columns, with d = n_features and q =
+    n_components. `predict` returns the model with the largest responsibility, and `predict_proba`
+    returns all responsibilities.
 
     References
     ----------
@@ -215,14 +220,13 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
                 best = self._climb(run, rows, Shares.of(some, alike, -np.inf))
                 if best is not None:
                     warn(
-                        f"too few rows differ for {n_models} models of {q} components, each of "
-                        "which would be left without noise: all models are the same. Pass "
-                        "n_models=1."
+                        f"too few different rows for {n_models} models of {q} components: a model "
+                        "would have no noise, so all models are the same. Pass n_models=1."
                     )
         if best is None:
             raise ModelError(
-                f"from each of {sum(map(len, starts))} starts a model closed in on rows that leave "
-                "it no noise, where the likelihood has no bound. Pass fewer models or components, "
+                f"from each of {sum(map(len, starts))} starts, a model fitted a few rows without "
+                "noise, and its likelihood has no bound. Pass fewer models or components, "
                 "or more rows."
             )
         best.warn_if_cut_short(max_iter)
@@ -348,7 +352,7 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
 
     @within_memory(FEWER_ROWS)
     def responsibilities(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return p(c | x) of each row: which model it was drawn from, as far as x tells.
+        """Return p(c | x) of each row: the probability that it came from model c.
 
         Parameters
         ----------
@@ -363,7 +367,7 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
         Raises
         ------
         DataError
-            For a row so far out that its density under every model is 0 in float64.
+            For a row so far from all models that every density is 0 in float64.
 
         Examples
         --------
@@ -398,7 +402,7 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
         return self.responsibilities(X)
 
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        """Return which model each row most probably was drawn from.
+        """Return the model that each row most probably came from.
 
         Parameters
         ----------
@@ -408,7 +412,7 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
         Returns
         -------
         ndarray of shape (n_samples,)
-            0 for the model of the largest weight, and so on, as `weights_` has them.
+            The number of the model, in the order of `weights_`: 0 has the largest weight.
 
         Examples
         --------
@@ -427,7 +431,7 @@ class PPCAMixture(FromPasses, GaussianConditions, FromParts):
         if len(lost):
             raise DataError(
                 f"row {lost[0]} is so far from every model that all its densities are 0 in "
-                "float64. Look whether its units are those of the fit."
+                "float64. Check that its units are those of the fit."
             )
         return np.exp(joint - log_p[:, None])
 

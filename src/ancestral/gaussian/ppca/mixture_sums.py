@@ -93,7 +93,7 @@ class Part:
                 variances = moments.spreads[moments.spreads > 0] / moments.total_weight
                 if noise > COLLAPSED * variances.min():
                     return cls(moments.total_weight / n, Frame(moments.mean, W, noise))
-        raise Collapsed("a model closed in on rows that leave it no noise.")
+        raise Collapsed("a model fitted a few rows without noise.")
 
 
 @dataclass(frozen=True)

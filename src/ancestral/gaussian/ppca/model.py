@@ -69,72 +69,77 @@ class PPCA(LatentGaussian, FromStatistics):
     Parameters
     ----------
     n_components : int, float, {"bic", "minka", "mle", "cv"} or None
-        Latent dimensions, from 0 (an isotropic Gaussian) to n_features - 1, and below the rank
-        of the centred data: otherwise sigma^2 would be 0 and the likelihood unbounded. Or how to
-        choose it: above 0 and below 1, the fewest components that hold more than this share of
-        the variance; by BIC; by Minka's evidence, which "mle" names as well; or by the log density
-        of rows held out in five folds, "cv" or None. With missing values only "cv" chooses, by
-        entries held out. `repr` of the fitted model says how many it came to.
+        Latent dimensions, from 0 (an isotropic Gaussian) to n_features - 1, and below the rank of
+        the centred data: otherwise sigma^2 would be 0 and the likelihood unbounded. Or a way to
+        choose them. A number above 0 and below 1: the fewest components that hold more than this
+        share of the variance. "bic": the least BIC. "minka" or "mle": the largest evidence by
+        Minka's formula. "cv" or None: the highest log density of held-out rows in five folds. With
+        missing values only "cv" can choose, by held-out entries. `repr` of the fitted model shows
+        the number that was chosen.
     max_components : int, optional
-        The largest n_components to choose from; only where n_components names a way to choose.
+        The largest n_components to choose from; only if n_components is a way to choose.
     standardize : bool
-        Whether each column is divided by its standard deviation, which is kept as `scale_`: for
-        columns in different units. The model has one variance of noise for all columns, so that
-        otherwise those that spread far decide what is noise.
+        Divide each column by its standard deviation, which is kept as `scale_`. Use this if columns
+        have different units: the model has one noise variance for all columns, and otherwise the
+        columns with the largest spread decide it.
     tol : float
-        EM stops once a step gains less than this, in nats per known entry. EM runs only where
-        values are missing: otherwise the maximum is in closed form.
+        EM stops when a step gains less than this, in nats per known entry. EM runs only if values
+        are missing; otherwise the maximum has a closed form.
     max_iter : int
-        EM steps at most, then a warning.
+        The most EM steps. A warning tells if they did not suffice.
     random_state : None, int, RandomState or Generator
-        Deals rows, or entries of rows with gaps, to the folds of "cv": by a hash of the row's
-        values, so that parts and repeated rows are dealt alike. One seed serves a whole fit: None
-        is a fixed one, a RandomState or Generator is asked once.
+        Assigns rows, or entries of rows with gaps, to the folds of "cv". The fold depends on a hash
+        of the row's values, so that equal rows, also in different parts, are in the same fold. One
+        seed is used for the whole fit. None is a fixed seed; a RandomState or Generator draws the
+        seed once.
     verbose : bool
-        Show the passes of EM on stderr, with the log-likelihood in nats per known entry, and how
+        Show on stderr the passes of EM, with the log-likelihood in nats per known entry, and how
         many components were chosen.
 
     Attributes
     ----------
     mean_ : ndarray of shape (n_features,)
-        In the units of X, also with standardize=True.
+        mu, in the units of X, also with standardize=True.
     loadings_ : ndarray of shape (n_features, n_components)
-        W: columns by falling eigenvalue, each with its largest entry positive before `scale_`
-        gives it the units of X: x = W z + mu + noise in any case.
+        W, in the units of X, so that x = W z + mu + noise. Columns are in the order of falling
+        eigenvalue. The largest entry of each column (before it is multiplied by `scale_`) is
+        positive.
     scale_ : ndarray of shape (n_features,)
-        Only with standardize=True: the columns' standard deviations, divisor n (1 for a constant
-        column). `components_`, `eigenvalues_`, `explained_variance_` and `noise_variance_` are
-        then those of X / scale_: the noise of column j has the standard deviation
-        scale_[j] * noise_variance_ ** 0.5.
+        Only with standardize=True: the standard deviations of the columns, with divisor n (1 for a
+        constant column). `components_`, `eigenvalues_`, `explained_variance_` and `noise_variance_`
+        are then those of X / scale_: the noise of column j has the standard deviation scale_[j] *
+        noise_variance_ ** 0.5.
     components_ : ndarray of shape (n_components, n_features)
         The orthonormal directions, as in scikit-learn's PCA.
     noise_variance_ : float
-        sigma^2: divisor n, mean over n_features - n_components; unlike PCA's, the maximum of the
-        likelihood.
+        sigma^2, in squared units of X: the mean of the n_features - n_components smallest
+        eigenvalues. It is the maximum-likelihood estimate, which that of scikit-learn's PCA is not.
     eigenvalues_ : ndarray of shape (n_features,)
-        Of the covariance with divisor n, falling; of the model's own, where values were missing.
+        Eigenvalues of the covariance with divisor n, in falling order. If values were missing,
+        those of the model's covariance.
     explained_variance_, explained_variance_ratio_ : ndarray of shape (n_components,)
     n_components_ : int
     n_parameters_ : int
         m + m d - d (d - 1) / 2 + 1 with m = n_features and d = n_components, and m more with
         standardize=True.
     n_samples_ : int or float
-        Training rows of which something is known, each counted as often as its weight says.
+        The number of training rows with a known entry, each counted with its weight.
     n_missing_ : int
-        Missing entries in these rows.
+        The number of missing entries in these rows.
     log_likelihood_ : float
-        Of the training data at the maximum, in nats.
+        Log-likelihood of the training data at the maximum, in nats.
     n_iter_ : int
-        Steps of EM; 1 in closed form.
+        The number of EM steps; 1 for the closed form.
     cv_components_, cv_scores_ : ndarray of shape (k,)
-        With n_components="cv": what was tried, and the mean log density of what was held out, in
-        nats per row (with missing values, per entry).
+        With n_components="cv": the numbers of components that were tried, and the mean log density
+        of the held-out rows for each, in nats per row (with missing values, of the held-out
+        entries, in nats per entry).
 
     Notes
     -----
-    NaN means missing, everywhere but in `partial_fit`; a row of which nothing is known counts for
-    nothing. `sample_weight` says how often a row counts. Names are those of scikit-learn's PCA,
-    with PCA's meaning wherever a model fitted by maximum likelihood can have it. Where it cannot:
+    NaN means missing, except in `partial_fit`, which refuses it. A row without known entries does
+    not count. `sample_weight` is how often a row counts. Names are those of scikit-learn's PCA.
+    They have the same meaning, except where a model fitted by maximum likelihood must differ:
 
     =============================  ============================  ================================
     name                           PCA                           PPCA
@@ -150,13 +155,13 @@ class PPCA(LatentGaussian, FromStatistics):
     NaN                            refused                       missing
     =============================  ============================  ================================
 
-    The fit costs n m^2, or n^2 m where rows are fewer than columns, and never forms a (m, m) matrix
-    then. It stops at the leading eigenpairs where that is cheaper and sure; the other eigenvalues
-    are computed, at min(n, m)^3, when `eigenvalues_` is first asked for or the model is saved, and
-    what they are computed of is held until then: an (m, m) matrix, or the n centred rows where
-    these are fewer than columns. Log densities cost n m d, by reflections that keep each column's
-    digits. With missing values an EM step costs n m d^2. Under
-    `sklearn.config_context(array_api_dispatch=True)` arrays of other libraries (torch, CuPy) stay
+    The fit costs n m^2. If there are fewer rows than columns it costs n^2 m, and no (m, m) matrix
+    is made. If it is cheaper and safe, the fit computes only the leading eigenpairs. The other
+    eigenvalues are computed when `eigenvalues_` is first read or the model is saved, at a cost of
+    min(n, m)^3. Until then the model keeps an (m, m) matrix, or the n centred rows if they are
+    fewer than the columns. Log densities cost n m d, by reflections that keep the digits of each
+    column. With missing values an EM step costs n m d^2. With
+    `sklearn.config_context(array_api_dispatch=True)`, arrays of other libraries (torch, CuPy) stay
     in their library and on their device.
 
     References
@@ -402,30 +407,32 @@ class PPCA(LatentGaussian, FromStatistics):
     @within_memory(FEWER_ROWS)
     @_arrays.on_host
     def every_d(self, X: ArrayLike | None = None) -> EveryD:
-        """Return what each latent dimension would give, from the one decomposition of `fit`.
+        """Return log-likelihood, BIC and evidence for every number of components, without new fits.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), optional
-            Complete held-out rows, whose mean log density is added.
+            Complete held-out rows. Their mean log density is added to the result.
 
         Returns
         -------
         EveryD
-            Log-likelihood, BIC and Minka's evidence of n_components = 0, 1, ...: up to the rank of
-            the training rows without X, up to n_components_ with X.
+            Log-likelihood, BIC and Minka's evidence for n_components = 0, 1, ..., in nats (BIC:
+            twice nats). Without X up to the rank of the training rows, with X up to
+            `n_components_`.
 
         Raises
         ------
         ModelError
-            When the model was fitted to missing values: no decomposition holds them all then.
+            When the model was fitted to missing values: each number of components then needs its
+            own fit.
         DataError
             When X holds NaN.
 
         Notes
         -----
-        The curves cost n_components_**2; held-out densities one product with the components, as
-        one score.
+        All values come from the one eigendecomposition of `fit`, at a cost of n_components_**2.
+        Held-out densities cost as much as one `score`.
 
         Examples
         --------
@@ -436,8 +443,8 @@ class PPCA(LatentGaussian, FromStatistics):
         self._check_fitted()
         if self.n_missing_:
             raise ModelError(
-                "the model was fitted to missing values, where each d has its own fit. Choose d by "
-                'n_components="cv", which holds entries out.'
+                "the model was fitted to missing values, where each d needs its own fit. Choose d "
+                'by n_components="cv", which holds out entries.'
             )
         eigenvalues, U = self.eigenvalues_, self.components_
         if X is None:

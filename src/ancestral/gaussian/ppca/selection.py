@@ -284,8 +284,8 @@ def by_share(eigenvalues: NDArray[np.float64], share: float) -> int:
     if top < 0:  # refused by who asks for as many as that
         return 0
     warn(
-        f"n_components={share!r} of the variance takes all that the data have, and sigma^2 would "
-        f"be 0: n_components_={top} hold {100 * held[top - 1] if top else 0.0:.4g}%. Pass a "
+        f"n_components={share!r} of the variance needs all components, and sigma^2 would be 0: "
+        f"n_components_={top} hold {100 * held[top - 1] if top else 0.0:.4g}%. Pass a "
         'smaller share, or "bic", "minka" or "cv".'
     )
     return top
@@ -312,7 +312,7 @@ def checked_n_components(n_components: Any, n: int, d: int) -> int:
 def warn_unless_by_entries(criterion: str | float) -> None:
     """Warn where another way was asked for than missing values allow."""
     if criterion != "cv":
-        why = "the likelihood flatters many components"
+        why = "the likelihood favours many components too much"
         if not isinstance(criterion, str):
             why = "no variance is known before the fit"
         warn(
@@ -333,7 +333,7 @@ def warn_of_rank(q: int, rank: int, d: int) -> None:
         warn(
             f"n_components_={q} was chosen because no more can be: the centred data have rank "
             f"{rank} in {d} columns, and with n_components={rank} or more sigma^2 is 0 and the "
-            "likelihood unbounded. Drop columns that others determine, or give more rows."
+            "likelihood unbounded. Drop columns that are combinations of others, or give more rows."
         )
 
 

@@ -179,7 +179,7 @@ def _graph(item: Any, name: str, *, with_features: bool) -> Graph:
         if len(shape) != 2 or shape[0] != shape[1]:
             raise DataError(
                 f"{ACCEPTED} is wanted; got a {type(item).__name__} of shape {shape}, which is no "
-                "square matrix. Features are not asked for: positions are what is learnt."
+                "square matrix. Give no features: the positions are learnt instead."
             )
         return Graph(features if with_features else None, item)
     except DataTypeError as error:

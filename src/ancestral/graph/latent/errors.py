@@ -41,7 +41,8 @@ def position_errors(at: Places, likelihood: PositionLikelihood) -> Float:
     known = np.linalg.eigvalsh(information) if np.isfinite(information).all() else np.zeros((1, 1))
     if not (known[:, 0] > 1e-15 * known[:, -1]).all():
         raise ModelError(
-            "the links tell nothing of some direction: positions have shrunk to 0 along it. "
+            "the links do not determine one of the directions: positions have shrunk to 0 along "
+            "it. "
             "Lower n_components, or pass l2=1 for a penalised fit."
         )
     errors: Float = np.sqrt(np.diagonal(np.linalg.inv(information), axis1=1, axis2=2))

@@ -79,88 +79,94 @@ ROUNDING = 1e-15  # of the likelihood: a gain by less is none
 
 
 class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
-    """Edges with probability sigmoid(x_i . x_j + b), the positions x_i learnt from the edges.
+    """Edges with probability sigmoid(x_i . x_j + b), with positions x_i that are learnt.
 
     Parameters
     ----------
     n_components : int
-        Dimensions of the positions, below the number of nodes.
+        The number of dimensions of the positions, below the number of nodes.
     terms : list of str, optional
-        What is known of pairs, such as ["match:house", "absdiff:age"]: as in `DyadicGraph`, each
-        with a coefficient beside the positions. The nodes' attributes are those of the first graph.
+        Terms of dyads, such as ["match:house", "absdiff:age"], as in `DyadicGraph`. Each has a
+        coefficient, in addition to the positions. The attributes of nodes are those of the first
+        graph.
     node_effect : bool
-        Give each node an effect of its own, a_i: how readily it links, wherever it stands.
+        Give each node an effect a_i, which is added to the logit of all its dyads.
     l2 : float
-        Penalty: (l2 / 2)(|X|^2 + |a|^2 + b^2) is taken off the log-likelihood, as if positions and
-        effects came from normal distributions of variance 1 / l2; coefficients of terms are left
-        alone, and b is the logit where terms are about their mean. Small and sparse graphs often
-        have no maximum without it (see Notes); l2=1 is a gentle choice. Above 0, and without terms,
-        there is one whatever the graph.
+        Penalty: (l2 / 2)(|X|^2 + |a|^2 + b^2) is subtracted from the log-likelihood, as if
+        positions and effects had normal priors of variance 1 / l2. Coefficients of terms are not
+        penalised; b is then the logit at the mean of the terms. For small and sparse graphs the
+        likelihood often has no maximum without a penalty (see Notes); l2=1 is a weak penalty. With
+        l2 above 0, and without terms, there is a maximum for any graph.
     max_iter : int
-        Most iterations of L-BFGS.
+        The most iterations of the optimiser L-BFGS.
     tol : float
-        It stops when positions are within about so many standard errors of the maximum (by the
-        gradient over the root of the information), or when the likelihood rises no more in
-        float64.
+        L-BFGS stops when positions are within about this number of standard errors of the maximum,
+        or when the likelihood no longer rises in float64.
     n_jobs : int, optional
-        Threads for large graphs; by default one for each core. Results do not depend on it.
+        The number of threads for large graphs; by default one for each core. Results do not depend
+        on it.
 
     Attributes
     ----------
     positions_ : ndarray of shape (n_nodes, n_components)
-        X, in the canonical rotation; rows in the order of the nodes.
+        X, with rows in the order of the nodes. The rotation is fixed: X^T X is diagonal, in falling
+        order.
     intercept_ : float
         b.
     slope_ : float
-        1: it is part of the positions.
+        Always 1: the slope is part of the positions.
     standard_errors_ : ndarray of shape (n_nodes, n_components)
-        Of each position, from its own Fisher information, the others and b taken as known.
+        Standard errors of each position from its own Fisher information, as if the other positions
+        and b were known.
     node_effects_ : ndarray of shape (n_nodes,), or None
-        a; without a penalty they sum to 0, and so do the positions.
+        a. Without a penalty the effects sum to 0, and so do the positions.
     terms_ : list of str
     coef_ : ndarray of shape (n_terms,)
         theta.
     coef_errors_ : ndarray of shape (n_terms,)
-        Their standard errors, positions and effects unknown too.
+        Standard errors of theta. They include the uncertainty of positions and effects.
     log_likelihood_ : float
-        At the maximum, in nats, without the penalty.
+        Log-likelihood at the maximum, in nats, without the penalty.
     history_ : list of dict
-        Each iteration's intercept, log_likelihood (less the penalty) and increase.
+        For each iteration: "intercept", "log_likelihood" minus the penalty, and "increase".
     n_pairs_ : int
-        Known dyads seen in `fit`.
+        The number of known dyads in `fit`.
     node_labels_ : list of str, or None
-        The nodes, in their order: a dataframe's row labels, networkx's nodes, igraph's names.
+        Names of the nodes, in their order: row labels of a dataframe, nodes of networkx, or names
+        of igraph.
     node_attributes_, node_levels_, node_values_
-        Of the attributes that terms name: their names, the levels that stand for numbers (None for
-        numbers), and the values, of shape (n_nodes, n_attributes).
+        The attributes that terms use: their names, their levels (None for numbers), and their
+        values, of shape (n_nodes, n_attributes), where a level is a number, its place among the
+        levels.
     pair_features_ : dict
-        What `pair:` terms name, of shape (n_nodes, n_nodes) each.
+        The matrices that terms "pair:" use, each of shape (n_nodes, n_nodes).
     n_parameters_ : int
-        n d - d (d - 1) / 2 + 1, d being n_components: positions up to rotation, and b; n - 1 - d
-        more for node effects, beside which only differences of positions count; and one for each
-        term.
+        n d - d (d - 1) / 2 + 1 for n nodes and d = n_components: positions up to rotation, and b.
+        Node effects add n - 1 - d, because only differences of positions then count. Each term adds
+        1.
 
     Notes
     -----
-    With a slope above 0 the kernel X X^T is positive semidefinite: like links with like. Graphs
-    in which unlike links with unlike (predators and prey) are not of this kind.
+    The matrix X X^T is positive semidefinite, so nodes with similar positions are linked more
+    often. Graphs in which different nodes are linked (predators and prey) do not fit this model.
 
-    l has no finite maximum when some node can move away for ever, its links on one side of a plane
-    through the origin and its other pairs on the other. Such a fit is refused, the node named, and
-    l2= offered: LatentPositionGraph(2, l2=1) fits any graph.
+    The likelihood has no finite maximum if some plane through the origin separates the nodes that a
+    node is linked with from those that it is not linked with: its position then grows without end.
+    Such a fit is refused. The error names the node, and suggests l2=: LatentPositionGraph(2, l2=1)
+    fits any graph.
 
-    Coefficients are found beside as many positions as there are nodes, which biases them away from
-    0 by some of their standard errors; a penalty, and more nodes, make that less.
+    Coefficients of terms are fitted together with one position for each node. This biases them away
+    from 0, by up to some standard errors. A penalty, and more nodes, make the bias smaller.
 
-    An iteration visits every pair once, at about 10 ns a core. Some 30 are needed, so 10,000
-    nodes take half a minute of one core; with fewer than some five links a node the likelihood is
-    flat, and several hundred are. Memory goes with nodes and edges, not with pairs. l is not
-    concave in X: another start may lead to another maximum, though in simulations random ones
-    never led to a higher one.
+    An iteration visits every pair once, at about 10 ns on one core. About 30 iterations are needed,
+    so 10,000 nodes take half a minute on one core. With fewer than about five links for each node
+    the likelihood is flat, and several hundred iterations are needed. Memory is proportional to
+    nodes and edges, not to pairs. The likelihood is not concave in X, so another start may lead to
+    another maximum; in simulations random starts never led to a higher one.
 
     See Also
     --------
-    InnerProductGraph : the same model with features known.
+    InnerProductGraph : the same model with known features instead of positions.
 
     References
     ----------
@@ -230,9 +236,9 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         ----------
         graphs : adjacency, or list of them
             One graph: an array, dataframe or scipy sparse matrix of shape (n_nodes, n_nodes), 0 or
-            1 and symmetric; a networkx or igraph graph, nodes in its order; or a Graph, or a tuple
-            (features, adjacency), whose features are not looked at. Several in a list are
-            independent graphs on the same nodes.
+            1 and symmetric; a networkx or igraph graph, with its order of nodes; or a Graph, or a
+            tuple (features, adjacency), whose features only terms use. A list is of independent
+            graphs on the same nodes.
         y : ignored
 
         Returns
@@ -242,9 +248,10 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         Raises
         ------
         DataError
-            When a graph is not one, or graphs differ in their number of nodes.
+            When an item is no graph, or graphs differ in their number of nodes.
         ModelError
-            When the likelihood has no finite maximum, naming a node that moves away for ever.
+            When the likelihood has no finite maximum. The message names a node whose position grows
+            without end.
 
         Examples
         --------
@@ -413,8 +420,8 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         Parameters
         ----------
         graphs : adjacency, or list of them
-            As in `fit`. Where they and the fit's graphs label their nodes, nodes are matched by
-            label; else they stand in the same order.
+            As in `fit`. If these graphs and those of the fit have names of nodes, nodes are matched
+            by name. Otherwise they must be in the same order.
 
         Returns
         -------
@@ -508,7 +515,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     def _one_graph(self, graph: Any) -> Graph:
         found = self._networks_of(graph)
         if len(found) != 1:
-            raise DataError(f"one graph is wanted; got {len(found)}. Give each by itself.")
+            raise DataError(f"expected one graph; got {len(found)}. Give each by itself.")
         labels = getattr(self, "node_labels_", None)
         return found[0].replaced(node_names=None if labels is None else tuple(labels))
 
@@ -520,7 +527,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         return p
 
     def summary(self) -> Summary:
-        """Return a table of the terms' coefficients, to be printed.
+        """Return a table to print: the coefficients of the terms and their standard errors.
 
         Returns
         -------
@@ -551,24 +558,25 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         return Summary(one_table(columns, above, below, p=".3g", z=".3f"))
 
     def aligned_positions(self, reference: Any) -> Float:
-        """Return the positions turned as near as can be to given ones.
+        """Return the positions, rotated to be as close as possible to given ones.
 
         Parameters
         ----------
         reference : array-like or dataframe of shape (n_nodes, n_components)
-            Where nodes are elsewhere: on a map, or in another fit. NaN in the rows of nodes that
-            it says nothing of; a dataframe is matched by its labels, and may lack some nodes.
+            Other positions of the nodes, such as those on a map or of another fit. NaN in the rows
+            of nodes without a position. A dataframe is matched by its row labels, and may lack some
+            nodes.
 
         Returns
         -------
         ndarray of shape (n_nodes, n_components)
-            X Q, with the rotation or reflection Q that makes the squared distances to the known
-            rows least (orthogonal Procrustes); probabilities are the same.
+            X Q, where Q is the rotation or reflection with the smallest sum of squared distances to
+            the given rows (orthogonal Procrustes). Probabilities do not change.
 
         Raises
         ------
         DataError
-            For another shape, or labels that no node has.
+            For a wrong shape, or labels that no node has.
 
         References
         ----------
@@ -592,17 +600,17 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         return turned
 
     def place(self, links: Any, features: Any = None, *, l2: float | None = None) -> NewNodes:
-        """Find the positions of new nodes by their links to the fitted ones, which stay.
+        """Find the positions of new nodes from their links to the fitted nodes, which do not move.
 
         Parameters
         ----------
         links : array-like or dataframe of shape (n_new, n_nodes)
-            0 or 1: whom each new node is linked with; NaN where nobody looked. The columns of a
-            dataframe are matched by the nodes' labels.
+            1 if the new node is linked with the fitted node, 0 if not, NaN if this is unknown. The
+            columns of a dataframe are matched by the names of the fitted nodes.
         features : dataframe or array-like of shape (n_new, n_attributes), optional
-            The attributes of the new nodes, where the model has terms.
+            The attributes of the new nodes, if the model has terms.
         l2 : float, optional
-            Penalty on each new position (and effect); that of the fit when not given.
+            Penalty on each new position (and effect); by default that of the fit.
 
         Returns
         -------
@@ -614,8 +622,9 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         DataError
             For links or features that do not fit the nodes.
         ModelError
-            When a node's likelihood has no finite maximum: its links are separated from its other
-            pairs, as few links often are. l2=1 mends that.
+            When the likelihood of a node has no finite maximum, because a plane separates its links
+            from its other pairs. This is frequent with few links. With l2=1 there is always a
+            maximum.
 
         Examples
         --------
@@ -632,7 +641,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         if len(self.terms_):
             offset += self._terms_between(features, len(E))
         elif features is not None:
-            raise DataError("features are of no use to a model without terms: leave them out.")
+            raise DataError("a model without terms does not use features: leave them out.")
         if self.node_effects_ is not None:
             offset = offset + self.node_effects_
         return place_nodes(E, offset, self.positions_, penalty, self.node_effects_ is not None)
@@ -646,8 +655,8 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
             )
         if self.pair_features_:
             raise DataError(
-                f"the term 'pair:{next(iter(self.pair_features_))}' is of pairs, and new nodes "
-                "have none: fit without it to place new nodes."
+                f"the term 'pair:{next(iter(self.pair_features_))}' is a term of pairs, which new "
+                "nodes do not have: fit without it to place new nodes."
             )
         new = Graph(features, sparse.csr_array((n_new, n_new), dtype=np.int8))
         graph = stacked(self._nodes(), new)
@@ -668,16 +677,16 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         ----------
         n_samples : int
         n_nodes : int, optional
-            Draw so many new nodes, each at the position of a fitted node drawn with replacement
-            (Levin & Levina 2019, arXiv:1907.10821), with its effect and attributes. By default the
-            fitted nodes keep their places, and their names.
+            The number of new nodes. Each gets the position, effect and attributes of a fitted node,
+            drawn with replacement (Levin & Levina 2019, arXiv:1907.10821). By default the graphs
+            have the fitted nodes, with their positions and names.
         random_state : None, int, RandomState or Generator
 
         Returns
         -------
         list of Graph
-            Their features are the positions. Of more than 2,000 nodes with a sparse adjacency;
-            every pair is visited only where that is the cheaper.
+            Their features are the positions. Graphs of more than 2,000 nodes have a sparse
+            adjacency; every pair is visited only if that is cheaper.
 
         Examples
         --------

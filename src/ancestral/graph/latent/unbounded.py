@@ -55,7 +55,7 @@ def refuse_unbounded(likelihood: PositionLikelihood, at: Places, reached: float)
         "or lower n_components."
     )
     if reached > -np.log(2):
-        raise ModelError(f"the positions foresee every link: they grow without end, {mend}")
+        raise ModelError(f"the positions predict every link exactly: they grow without end, {mend}")
     X = at.X
     leaving = separated_nodes(
         X,
@@ -93,8 +93,9 @@ def refuse_far_terms(likelihood: PositionLikelihood, coef: Float, terms: Sequenc
     if typical.max() > FAR * FAR / 4:
         k = int(typical.argmax())
         raise ModelError(
-            f"the coefficient of {terms[k]!r} grows without end: beside the positions it foresees "
-            "every link, so the likelihood has no finite maximum. Leave the term out, or fit "
+            f"the coefficient of {terms[k]!r} grows without end: together with the positions it "
+            "predicts every link exactly, so the likelihood has no finite maximum. Leave the term "
+            "out, or fit "
             "DyadicGraph with l2=1."
         )
 

@@ -284,8 +284,8 @@ def _refuse_incompressible(graphs: Sequence[Graph]) -> None:
     """Raise ModelError when there are any graphs: they do not compress."""
     for graph in graphs:
         raise ModelError(
-            f"a graph of {graph.n_nodes} nodes and {graph.features.shape[1]} features does not "
-            'compress: that needs thousands of nodes and few features. Pass pairs="auto".'
+            f"a graph of {graph.n_nodes} nodes and {graph.features.shape[1]} features cannot be "
+            'compressed: that needs thousands of nodes and few features. Pass pairs="auto".'
         )
 
 
@@ -312,7 +312,7 @@ def refuse_many_pairs(graphs: Sequence[Graph]) -> None:
         raise ModelError(
             f"{pairs:.2g} pairs of nodes (the largest graph has {largest}) would take about "
             f'{seconds / 60:.0f} minutes to visit. Pass pairs="sampled" for a stratified sample of '
-            'them with its standard error, or pairs="visited" to visit them all the same.'
+            'them with its standard error, or pairs="visited" to visit them anyway.'
         )
 
 

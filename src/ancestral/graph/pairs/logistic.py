@@ -11,13 +11,15 @@ Float = NDArray[np.float64]
 
 FLAT = (
     "the likelihood is flat to float64: every probability is 0 or 1, or all inner products are "
-    "one, so that errors of slope and intercept do not exist. Rescale the features so that "
+    "equal, so that standard errors of slope and intercept do not exist. Rescale the features so "
+    "that "
     "x_i.x_j is of the order of one, give graphs whose linked and unlinked pairs overlap in "
     "x_i.x_j, or pass l2=1 for a penalised fit."
 )
 FLAT_TERMS = (
     "the likelihood is flat to float64 in some direction: probabilities of 0 or 1, or terms that "
-    "almost depend on each other, so that errors of the coefficients do not exist. Leave a term "
+    "are almost linearly dependent, so that standard errors of the coefficients do not exist. "
+    "Leave a term "
     "out, give more graphs, or pass l2=1 for a penalised fit."
 )
 

@@ -368,7 +368,7 @@ class PairSums:
             return found
         if self.source is None:
             raise ModelError(
-                f"the sums over pairs that are left of these graphs do not hold at a slope of "
+                "the compressed sums over pairs of these graphs are not valid at a slope of "
                 f"{a:.3g} and an intercept of {b:.3g}, which are too steep or too far for them. "
                 'Fit all graphs in one call of fit, or pass pairs="products" to keep every inner '
                 "product."
@@ -380,7 +380,8 @@ class PairSums:
                 return found
         raise ModelError(
             f"a slope of {a:.3g} is too steep for inner products in float64: neighbouring numbers "
-            "have unlike probabilities. Rescale the features, or give graphs whose linked and "
+            "have very different probabilities. Rescale the features, or give graphs whose linked "
+            "and "
             "unlinked pairs overlap in x_i.x_j."
         )
 

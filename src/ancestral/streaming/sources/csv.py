@@ -306,7 +306,7 @@ def _names(line: bytes, file: File, sep: str) -> tuple[list[str], bool]:
     cells = [cell.strip() for cell in next(csv.reader([text], delimiter=sep), [])]
     numbers = [cell for cell in cells if is_plain(cell)]
     if not any(cells):
-        raise FormatError(f"{file.name}: line 1 is empty, where names of columns are wanted.")
+        raise FormatError(f"{file.name}: line 1 is empty, where the names of columns are expected.")
     if not numbers:
         refuse_duplicates(cells, file.name)
         refuse_unnamed(["index", *cells[1:]], file.name)
@@ -495,12 +495,12 @@ def _error_of(
     if (wrong := _WRONG.search(why)) is not None:
         column, cell = names[int(wrong[1])], wrong[4][:40]
         kind, seen = {
-            "int64": ("number", "is no whole number of 64 bits, as those looked at first are"),
-            "double": ("text", "is no number, as those looked at first are"),
-            "bool": ("text", "is neither true nor false, as those looked at first are"),
+            "int64": ("number", "is no whole number of 64 bits, as the first ones are"),
+            "double": ("text", "is no number, as the first ones are"),
+            "bool": ("text", "is neither true nor false, as the first ones are"),
         }.get(wrong[3], ("text", f"cannot be read as {wrong[3]}"))
         if wrong[3] == "int64" and not is_plain(wrong[4]):
-            kind, seen = "text", "is no number, as those looked at first are"
+            kind, seen = "text", "is no number, as the first ones are"
         elif is_beyond(wrong[4]):
             kind = "text"
         mend = f"{_MEND} {_mend(column, kind)}"

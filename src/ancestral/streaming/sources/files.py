@@ -37,8 +37,8 @@ _WRITTEN = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime",
             "modified", "created")  # fmt: skip
 _REFUSED = re.compile(r"credential|permission|denied|forbidden|unauthori|accesskey|signature", re.I)
 CHANGED = (
-    "was changed since it was first looked at, or is another file on this machine than it was "
-    "there. Call again when nothing writes to it; copies keep their times with `cp -p`."
+    "was changed since it was first read, or is another file on this machine. Call again when no "
+    "program writes to it; copy files with `cp -p`, which keeps their times."
 )
 
 
@@ -200,8 +200,8 @@ def _here(text: str) -> list[File]:
         return [_on_disk(text, "")]
     if not names:
         raise FormatError(
-            f"{shown(text)}: {empty}; names that begin with a point or with _ count for nothing. "
-            "Give the folder or the pattern of the files."
+            f"{shown(text)}: {empty}; names that begin with a point or with _ are ignored. Give "
+            "the folder or the pattern of the files."
         )
     return [_on_disk(name, os.path.relpath(name, root)) for name in names]
 
@@ -238,8 +238,8 @@ def _elsewhere(text: str, options: dict[str, Any]) -> list[File]:
     ]
     if not files:
         raise FormatError(
-            f"{_in_words(text)}: {empty}; names that begin with a point or with _ count for "
-            "nothing. Give the folder or the pattern of the files."
+            f"{_in_words(text)}: {empty}; names that begin with a point or with _ are ignored. "
+            "Give the folder or the pattern of the files."
         )
     return files
 
@@ -267,7 +267,7 @@ def _of_info(
     size = info.get("size")
     if size is None:
         raise FormatError(
-            f"{_in_words(path)}: its size is not told, so that it cannot be read in parts. "
+            f"{_in_words(path)}: its size is not known, so it cannot be read in parts. "
             "Copy it here first."
         )
     written = next((info[key] for key in _WRITTEN if info.get(key) is not None), "")

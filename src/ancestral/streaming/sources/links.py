@@ -85,7 +85,7 @@ class Nodes:
             )
         except TypeError:
             raise DataTypeError(
-                f"{what} holds {shown(values[0])}, and numbers or names of nodes are wanted."
+                f"{what} holds {shown(values[0])}: give numbers or names of nodes."
             ) from None
         if (found < 0).any():
             self._refuse(values, found < 0, what)
@@ -233,27 +233,28 @@ def graph_by_blocks(
     ends: Sequence[str] | None = None,
     block: int | None = None,
 ) -> Source:
-    """Return one graph whose links are read in parts, to be fitted by `fit_chunks` or `fit_dask`.
+    """Return one graph whose links are read in parts, for `fit_chunks` and `fit_dask`.
 
     Parameters
     ----------
     nodes : array-like or dataframe of shape (n_nodes, n_features), path-like, or Graph
-        Attributes of all nodes, which stay in memory; workers read those of a path themselves. The
-        labels of a dataframe's rows are names of nodes; of a `Graph` its own links are left out.
+        The attributes of all nodes, which are kept in memory. If this is a path, each worker reads
+        it. The row labels of a dataframe are the names of the nodes. The links of a `Graph` are
+        ignored.
     links : path-like, list of path-like, Source, or chunks
-        Parquet or CSV files of links, a folder of them, or whatever `fit_chunks` takes: tables in
-        which each row is a link, or arrays of shape (n_links, 2). Ends are names of nodes, or
-        numbers: their names where all names are whole numbers, else their places from 0.
+        Parquet or CSV files of links, a folder of them, or chunks as for `fit_chunks`: tables in
+        which each row is a link, or arrays of shape (n_links, 2). The ends of a link are names of
+        nodes, or numbers from 0. If all names are whole numbers, numbers are names.
     directed : bool
-        Whether links lead from the first end to the second. Without a direction each stands once,
-        either way.
+        True if links lead from the first end to the second. Links without a direction are given
+        once, with the ends in any order.
     key : str, optional
         The column of `nodes` that holds their names.
     ends : pair of str, optional
-        The two columns of `links` that hold ends. By default source and target, from and to, or
-        alike, else the first two.
+        The two columns of `links` that hold the ends. By default those with names such as source
+        and target, or from and to; else the first two.
     block : int, optional
-        Links read at a time of files; about 32 MiB of them when not given.
+        The number of links that are read from a file at a time; by default about 32 MiB of them.
 
     Returns
     -------
@@ -262,17 +263,17 @@ def graph_by_blocks(
     Raises
     ------
     DataError
-        When `nodes` is no table of attributes, or has no column `key`. While it is read: for a
-        link that stands twice or joins a node with itself, and for an end that is no node, with
-        its part and row.
+        When `nodes` is no table of attributes, or has no column `key`. When the links are read: for
+        a repeated link, a link of a node with itself, or an end that is no node. The message names
+        the part and the row.
 
     Notes
     -----
-    `DyadicGraph` and `InnerProductGraph` fitted to it are those of the whole graph. Memory goes
-    with the nodes, and with some four million links; of more, as many as are held at once are
-    looked at again for links that stand twice. Sums over all pairs of nodes are taken here, also
-    where workers read the links; but where the dyads of a `DyadicGraph` are more than a billion
-    kinds, each part has its share of them, so that as many workers as there are parts share them.
+    `DyadicGraph` and `InnerProductGraph` are fitted to it as to the whole graph. Memory is
+    proportional to the number of nodes, plus about four million links. If there are more links,
+    repeated links are found in further passes. Sums over all pairs of nodes are computed in this
+    process, even if workers read the links. But if the dyads of a `DyadicGraph` are of more than a
+    billion kinds, each part computes a share of the sums, so that the workers share them.
 
     Examples
     --------
@@ -342,8 +343,8 @@ def _columns(chunk: Any, ends: tuple[str, str] | None) -> list[tuple[str, NDArra
         table = np.asarray(to_host(chunk))
         if table.ndim != 2 or table.shape[1] != 2:
             raise DataError(
-                f"links come as an array of shape {table.shape}: two columns are wanted, the ends "
-                "of each link."
+                f"links come as an array of shape {table.shape}: give two columns, the ends of "
+                "each link."
             )
         return [(f"column {k}", table[:, k]) for k in range(2)]
     chosen = ends or _ends_among(names)

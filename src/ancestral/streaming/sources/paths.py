@@ -52,50 +52,51 @@ def source_of_paths(
     graphs: bool | Mapping[str, Any] = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Source:
-    """Return the source of what files hold, read in parts of some 32 MiB.
+    """Return the contents of files as a source, which is read in parts of about 32 MiB.
 
     Parameters
     ----------
     paths : path-like, or list of path-like
-        Files, folders (with the folders in them), globs, or addresses of these that fsspec knows,
-        such as s3://bucket/folder: of Parquet, CSV, .npy, grey pictures or graphs, all of one kind.
-        Hidden files, and those whose names begin with _, count for nothing.
+        Files, folders (with their subfolders), patterns, or addresses that fsspec knows, such as
+        s3://bucket/folder. All files are of one kind: Parquet, CSV, .npy, grey pictures or graphs.
+        Hidden files, and files whose names begin with _, are ignored.
     columns : sequence of str, optional
-        Which columns of Parquet and CSV are read, in this order.
+        The columns of Parquet and CSV to read, in this order.
     rows : int, optional
-        In each part, about.
+        The number of rows in each part, approximately.
     types : mapping of str to {"whole", "number", "boolean", "text", "date"}, optional
-        What columns of CSV hold, where it is not what the first cells of the parts show. Dates are
-        those of ISO 8601, such as 2024-01-31 or 2024-01-31 18:30 (in UTC, where cells have a time
-        zone).
+        The types of columns of CSV, if the first cells of the parts do not show them. Dates are in
+        the form of ISO 8601, such as 2024-01-31 or 2024-01-31 18:30. Times with a time zone are
+        converted to UTC.
     dates : bool
-        True reads columns of CSV whose first cells are such dates as dates; False as text. Dates in
-        Parquet are dates.
+        True reads columns of CSV as dates if their first cells are such dates; False reads them as
+        text. Dates in Parquet are always dates.
     like : Model, optional
-        A fitted model: what are text and dates to it are text and dates in CSV. Columns that it
-        does not know are kept as they are, of any type; those of CSV as text.
+        A fitted model. Columns that were text or dates in its fit are read as text or dates from
+        CSV. Columns that it does not know are kept with any type; those of CSV as text.
     sep, decimal : str, optional
-        Of CSV: a comma (in a .tsv a tab) between cells and a point before decimals, when not given.
+        For CSV: the character between cells (by default a comma; a tab for .tsv), and before
+        decimals (by default a point).
     graphs : bool or mapping
-        Whether the files hold graphs, whatever their names; or options of
-        `ancestral.io.read_graphs`, for files that do.
+        True if the files hold graphs, with any names; or a mapping of options of
+        `ancestral.io.read_graphs` for files of graphs.
     storage_options : mapping, optional
-        For fsspec: an endpoint, credentials. Never printed.
+        Options for fsspec, such as an endpoint or credentials. They are never printed.
 
     Returns
     -------
     Source
-        Whose parts are Arrow tables, arrays, or lists of graphs.
+        Its parts are Arrow tables, arrays, or lists of graphs.
 
     Raises
     ------
     FormatError
-        Where nothing is there, files are of several kinds, or one is damaged.
+        When there is no file, when files are of several kinds, or when one is damaged.
     DataError
-        For an option of another kind; where columns or their types differ between files, or a
+        For an option of a wrong kind; when columns or their types differ between files; when a
         column holds both numbers and text.
     MissingExtraError
-        Without a package that the files or their address need.
+        When a package that the files or their address need is not installed.
 
     Examples
     --------
