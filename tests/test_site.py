@@ -102,6 +102,14 @@ def test_what_a_page_loads_is_there(site: Path) -> None:
                 assert (page.parent / re.split(r"[?#]", address)[0]).exists(), (page.name, address)
 
 
+def test_no_link_stands_in_a_link(site: Path) -> None:
+    """A reader would follow the inner one, which is not what the page wrote."""
+    within = re.compile(r"<a\b[^>]*>(?:(?!</a>).)*<a\b", re.DOTALL)
+    for page in site.rglob("*.html"):
+        found = within.search(page.read_text("utf-8"))
+        assert not found, (page.name, found and found[0])
+
+
 def targets(site: Path) -> set[str]:
     """Return every anchor of every page of the reference."""
     pages = (site / "reference").glob("*.html")

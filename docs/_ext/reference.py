@@ -415,12 +415,15 @@ def names_of(ref: Reference) -> dict[str, Place]:
 
 
 def link_names(app: Any, doctree: nodes.document) -> None:
-    """Make links of the public names that stand as code in sentences: `PPCA`, `viz.spectrum`."""
+    """Make links of the public names that stand as code in sentences: `PPCA`, `viz.spectrum`.
+
+    A name within a link leads where that leads, as do titles and terms.
+    """
     here = app.env.docname.rpartition("/")[2]
+    kept = (addnodes.pending_xref, nodes.reference, nodes.title, nodes.term)
     for literal in [*doctree.findall(nodes.literal)]:
-        kept = (addnodes.pending_xref, nodes.reference, nodes.title, nodes.term)
         place = app.places.get(literal.astext().partition("(")[0])
-        if place is None or place.page == here or isinstance(literal.parent, kept):
+        if place is None or place.page == here or _within(literal, kept):
             continue
         link = addnodes.pending_xref(
             "", refdomain="py", reftype="obj", reftarget=place.target, refexplicit=True
@@ -428,6 +431,14 @@ def link_names(app: Any, doctree: nodes.document) -> None:
         link["refdoc"] = app.env.docname
         literal.replace_self(link)
         link += literal
+
+
+def _within(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
+    """Tell whether a node stands in one of some kinds, at any depth."""
+    while (node := node.parent) is not None:
+        if isinstance(node, kinds):
+            return True
+    return False
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -32,7 +32,7 @@ def links(page):
 def test_the_class_follows_a_and_b(visit):
     page = visit("classroom?a=3&b=-3&n=15&pupils=2&links=2")
     before = links(page)
-    page.get_by_role("slider", name="b, the readiness to link").focus()
+    page.get_by_role("slider", name="b, how readily all link").focus()
     for _ in range(12):
         page.keyboard.press("PageUp")
     assert links(page) > before
@@ -107,7 +107,7 @@ def test_the_plane_is_shaded_by_the_chance_to_be_linked_with_the_chosen_pupil(vi
     before = shade()
     page.locator(".hit").nth(4).click()
     wait_until(lambda: field(page, "pupil") == "5")
-    page.get_by_text("Chance to be linked with pupil 5", exact=True).wait_for()
+    page.get_by_text("Chance of a link with pupil 5", exact=True).wait_for()
     assert shade() != before
     assert page.locator("svg.network .contour").count() == 3  # 10, 50 and 90 percent
 
@@ -258,7 +258,7 @@ def test_a_graph_of_the_user_comes_first_in_its_own_units(opened):
     page.get_by_label("house", exact=True).select_option(label="Tully")
     wait_until(lambda: field(page, "moved") == "4:70,1")
     page.get_by_label("Node", exact=True).select_option(label="person 7")
-    page.get_by_text("Chance to be linked with person 7", exact=True).wait_for()
+    page.get_by_text("Chance of a link with person 7", exact=True).wait_for()
     page.get_by_label("Across", exact=True).select_option(label="house")
     page.get_by_label("Up", exact=True).select_option(label="age")
     assert "across=1&up=0" in address(page)
@@ -271,7 +271,7 @@ def test_a_graph_of_one_node_is_shown(opened):
 
 def test_two_thousand_nodes_are_a_plot_that_says_so(opened):
     page = opened(item([people(2_000)]))
-    page.get_by_text("2,000 nodes are too many to be moved").wait_for()
+    page.get_by_text("2,000 nodes are too many to move").wait_for()
     assert page.locator(".hit").count() == 1  # of the point on the likelihood
     assert page.get_by_role("slider", name="age of the chosen node").is_disabled()
     box = page.locator("svg.network").bounding_box()
@@ -304,7 +304,7 @@ def test_a_saved_model_alone_rules_a_class(opened):
     model = InnerProductGraph().fit([people(60)])
     page = opened(Item.of_model("mine", model))
     before = links(page)
-    page.get_by_role("slider", name="b, the readiness to link").focus()
+    page.get_by_role("slider", name="b, how readily all link").focus()
     page.keyboard.press("End")
     assert links(page) > before
     page.get_by_role("button", name="mine", exact=True).click()
@@ -337,7 +337,7 @@ def test_directions_and_gaps_are_named_where_they_are_left_out():
     shelf = Shelf([item([Graph(table, arcs, directed=True)])])
     (subject,) = ROOM.subjects(shelf)
     said = subject.used["00000001"]
-    assert "either way" in said and "missing for some nodes: age" in said
+    assert "either way" in said and "some nodes have no value: age" in said
     sent = subject.make()
     assert [one["name"] for one in sent["attributes"]] == ["house"]
     assert sum(sent["graphs"]["counts"]) == graph.n_edges

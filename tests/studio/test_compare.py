@@ -267,7 +267,7 @@ def test_the_main_button_goes_from_row_to_row(visit):
     assert done.count() == 0  # the button was asked for differences, and found nothing else
     page.get_by_role("button", name="Hardest image").click()
     wait_until(lambda: done.count() == 1)
-    assert "finds hardest" in done.inner_text()
+    assert "hardest images" in done.inner_text()
     page.locator("#room-compare .press").nth(6).click()
     learnt = page.locator("#room-compare .prompts li", has_text="by heart")
     wait_until(lambda: learnt.get_attribute("class") == "done")

@@ -295,7 +295,7 @@ def test_an_image_of_ones_own_and_a_file_that_is_none(visit):
     again = visit(address(page)[1:])
     assert set(pixels_of(again, "The original")) == {200}
     chooser.set_input_files({"name": "notes.txt", "mimeType": "image/png", "buffer": b"no"})
-    page.get_by_text("notes.txt is no image this browser can read").wait_for()
+    page.get_by_text("notes.txt is not an image that this browser can read").wait_for()
     assert set(pixels_of(page, "The original")) == {200}
 
 
@@ -386,11 +386,15 @@ def item(model) -> Item:
 def test_models_that_are_of_no_images_are_refused_with_the_reason(faces):
     rng = np.random.default_rng(0)
     assert ROOM.refuses(item(PPCA(4).fit(faces))) is None
-    assert "10 columns are no square image" in ROOM.refuses(item(PPCA(2).fit(rng.random((30, 10)))))
+    assert "10 columns do not make a square image" in ROOM.refuses(
+        item(PPCA(2).fit(rng.random((30, 10))))
+    )
     assert "nothing to move" in ROOM.refuses(item(PPCA(0).fit(faces)))
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(rng.random((30, 16)), columns=[f"weight {k}" for k in range(16)])
-    assert "(weight 0, weight 1 …), so they are a table's" in ROOM.refuses(item(PPCA(2).fit(frame)))
+    assert "(weight 0, weight 1 …), so they belong to a table" in ROOM.refuses(
+        item(PPCA(2).fit(frame))
+    )
     assert not ROOM.shows(PPCA(2).fit(frame)) and ROOM.shows(PPCA(4).fit(faces))
 
 

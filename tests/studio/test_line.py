@@ -62,7 +62,7 @@ def test_columns_of_every_kind_have_an_axis_or_a_reason(tmp_path):
     assert np.isnan(unpacked(columns["age"]["values"])).sum() == 6
     days = unpacked(columns["day (years)"]["values"])
     assert days[0] == pytest.approx(2001, abs=0.01) and np.allclose(np.diff(days), 30 / 365.2425)
-    assert any("“name” has 40 values that are no numbers" in said for said in sent["left_out"])
+    assert any("“name” has 40 values that are not numbers" in said for said in sent["left_out"])
     assert any("“constant”" in said for said in sent["left_out"])
     assert sent["columns"][sent["y"]]["name"] == "income"
 
@@ -93,7 +93,7 @@ def test_what_is_refused_has_its_reason(tmp_path):
         assert said in line.refuses(shelf.items[0])
     one = Shelf.of([table_of(tmp_path, x=[1.0, 2, 3], word=["a", "a", "a"])])
     assert line.subjects(one) == [] and "1 column" in line.refuses(one.items[0])
-    assert "one value only" in line.refuses(one.items[0])
+    assert "only one value" in line.refuses(one.items[0])
     few = Shelf.of([table_of(tmp_path, "few.csv", x=[1.0, 2], y=[1.0, 3])])
     assert "2 rows" in line.refuses(few.items[0])
 
@@ -114,7 +114,9 @@ def test_a_saved_model_stands_beside_the_table_that_has_its_columns(tmp_path):
     assert [sent["columns"][sent[axis]]["name"] for axis in "xy"] == ["a", "d"]  # x as in its fit
     assert [item.name for item in alone.items] == ["of z"]
     sent = alone.make()
-    assert [c["name"] for c in sent["columns"]] == ["z", "y"] and "drawn from it" in sent["note"]
+    assert [c["name"] for c in sent["columns"]] == ["z", "y"] and "drawn from the model" in sent[
+        "note"
+    ]
     low, high = sent["columns"][0]["range"]
     assert low < frame.a.mean() - frame.a.std() and high > frame.a.mean() + frame.a.std()
 
@@ -161,7 +163,7 @@ def test_points_are_added_moved_and_removed(visit):
     page = visit("line")
     assert fact(page, "line", "Points") == "12"
     page.get_by_role("button", name="Clear").click()
-    page.get_by_text("wants 3 points or more").wait_for()
+    page.get_by_text("needs 3 points or more").wait_for()
     for u, v in ((0.3, 0.7), (0.5, 0.4), (0.8, 0.3)):
         page.mouse.click(*at(page, u, v))
     assert fact(page, "line", "Points") == "3"
@@ -173,7 +175,7 @@ def test_points_are_added_moved_and_removed(visit):
     page.mouse.up()
     wait_until(lambda: number(fact(page, "line", "slope w")) < slope)
     page.keyboard.press("Delete")
-    page.get_by_text("wants 3 points or more").wait_for()
+    page.get_by_text("needs 3 points or more").wait_for()
     page.keyboard.press("a")
     assert fact(page, "line", "Points") == "3"
     page.keyboard.press("n")
@@ -194,7 +196,7 @@ def test_a_drag_is_one_change(visit):
     page.mouse.move(*at(page, 0.3, 0.4), steps=8)
     page.mouse.up()
     wait_until(lambda: fact(page, "line", "Points") == "13")
-    page.get_by_text("Try 1 of 3").wait_for()
+    page.get_by_text("To try: 1 of 3").wait_for()
     page.get_by_role("button", name="Undo").click()
     wait_until(lambda: fact(page, "line", "Points") == "12")
     assert log_likelihood(page) == before

@@ -51,7 +51,7 @@ def test_the_export_works_from_disk_and_asks_for_nothing(chromium, exported, fac
     assert np.abs(pixels_of(shown, "The face") - as_greys(expected)).max() <= 1
     every_room_goes(page)
     shown.locator(".top").get_by_role("button", name="Files").click()
-    assert shown.get_by_text("This page holds its data").is_visible()
+    assert shown.get_by_text("This page contains its own data").is_visible()
     assert shown.get_by_role("button", name="Open files").count() == 0
     assert not page.problems
     assert all(url.startswith((f"file://{exported}", "data:", "blob:")) for url in page.requests)

@@ -132,7 +132,9 @@ def test_pictures_beside_other_files_are_images_and_a_wrong_one_is_named(tmp_pat
 def test_the_same_content_is_open_once_whatever_it_is_called(tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("x,y\n1,2\n3,4\n")
-    with pytest.warns(AncestralWarning, match=r"^b\.csv is the same as a\.csv, which is open\.$"):
+    with pytest.warns(
+        AncestralWarning, match=r"^b\.csv has the same content as a\.csv, which is open\.$"
+    ):
         shelf = Shelf.of([tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "a.csv"])
     assert [item.name for item in shelf.items] == ["a.csv"]
     assert shelf.add_upload("c.csv", b"x,y\n1,2\n3,4\n") is shelf.items[0]

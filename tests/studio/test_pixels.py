@@ -59,7 +59,7 @@ def test_listed_images_have_the_probability_of_either_model(visit):
     assert listed.count() == 12
     for label in listed.evaluate_all("nodes => nodes.map((n) => n.getAttribute('aria-label'))"):
         assert "Tables 3.1 %" in label.replace("\xa0", " ")
-    page.get_by_text("Tables: all others together have at most 63 % (20 found).").wait_for()
+    page.get_by_text("Tables: all other images together have at most 63 % (20 found).").wait_for()
 
 
 def test_pixels_are_set_by_mouse_and_keyboard(visit):

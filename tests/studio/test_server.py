@@ -231,7 +231,9 @@ def test_an_upload_is_told_with_the_shelf_or_refused_by_name(served):
     assert mine["name"] == "c.csv" and mine["shown"]
     again = json.loads(served.post("/api/open", {**body, "name": "d.csv"}).content)
     assert again["id"] == said["id"] and again["shelf"] == said["shelf"]
-    assert not said["said"] and again["said"] == "d.csv is the same as c.csv, which is open."
+    assert (
+        not said["said"] and again["said"] == "d.csv has the same content as c.csv, which is open."
+    )
     wrong = served.post("/api/open", {"name": "x.npy", "base64": "YWJj"})
     assert wrong.status == 422 and json.loads(wrong.content)["problem"].startswith("x.npy")
     for odd in ({}, {"name": "x", "base64": "%"}, [1], {"name": "\ud800", "base64": ""}):

@@ -106,7 +106,7 @@ def test_fixing_a_level_moves_the_others_and_undo_brings_them_back(visit):
     after = shares(page, "species")
     assert after["Adelie"] > 90 > before["Adelie"]
     assert "log p(fixed) = −1." in page.inner_text(".tree-facts")
-    assert page.inner_text(f"{BIRD}.prompts summary") == "Try 1 of 3"
+    assert page.inner_text(f"{BIRD}.prompts summary") == "To try: 1 of 3"
     page.keyboard.press("Control+z")
     page.wait_for_function("() => !location.hash.includes('fixed')")
     assert shares(page, "species") == before

@@ -370,7 +370,7 @@ def test_c19_the_server_stopped_while_a_room_is_made(twice: bool) -> None:
         given_up.start()
         said = process.stdout.readline()
         given_up.cancel()
-        assert said == "" or "once the room being made is done" in said
+        assert said == "" or "when the room that is being made is done" in said
         if twice and said:
             process.send_signal(signal.SIGINT)
         rest, err = process.communicate(timeout=PATIENCE)

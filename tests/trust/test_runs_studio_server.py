@@ -35,7 +35,7 @@ def test_c10_where_none_was_asked_for_the_next_free_one_is_taken_and_said(monkey
     said, _ = ran(monkeypatch, host="127.0.0.1", port=None)
     held.close()
     taken = int(said[1].partition("127.0.0.1:")[2].partition("/")[0])
-    assert said[0] == f"Port {server.PORT} is in use: {taken} is taken instead."
+    assert said[0] == f"Port {server.PORT} is in use, so the studio uses port {taken}."
     assert taken != server.PORT
 
 

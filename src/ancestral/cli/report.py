@@ -35,7 +35,7 @@ ROOMS = ("pixels", "faces", "classroom", "line")  # where the report's text has 
     help="The size of the pages.",
 )
 @click.option("--full", is_flag=True, help="Add an appendix with everything beyond the assignment.")
-@click.option("--target", help="The target's column of the .csv.")
+@click.option("--target", help="The column of the .csv that is the target.")
 @json_option
 def command(
     folder: Path | None,
@@ -54,9 +54,9 @@ def command(
     Four short scripts, which are in the zip, make all figures and numbers. In the HTML you can
     change the fitted models by hand. It takes one to two minutes.
 
-    DIR holds your files, any of: image_cpts.pkl.gz (tables), eigenfaces.npy (images),
-    classroom_graphs.pkl (graphs), a .csv with a target column (for --full). Built-in data are used
-    for what is missing; without DIR, for everything.
+    DIR is the folder of your files: any of image_cpts.pkl.gz (tables), eigenfaces.npy (images),
+    classroom_graphs.pkl (graphs) and a .csv with a target column (for --full). Built-in data are
+    used for what is missing; without DIR, for everything.
 
     \b
     Examples:

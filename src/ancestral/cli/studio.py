@@ -33,9 +33,9 @@ def command(
 ) -> None:
     """Open the studio: a page on which you change every model by hand.
 
-    FILES are saved models and data (as `fit` and `report` take them), a FOLDER holds any number of
-    them. Built-in data are used for the kinds that are not given. With --export, the page is
-    written as one file that needs no server and no network.
+    FILES are saved models, and data of the kinds that `fit` and `report` take. A FOLDER holds any
+    number of them. Built-in data are used for the kinds that are not given. With --export, the page
+    is written as one file that needs no server and no network.
 
     \b
     Example:

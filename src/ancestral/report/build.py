@@ -85,7 +85,7 @@ def build_report(
     wants = [want for file in files.values() for want in wants_of(file)]
     need("the report, whose problem 1(b) trains a network,", "report", "neural", *wants)
     if source is not None and same_file(source, out):
-        raise SaveError(f"{shown(out)}: is where the data are. Name another folder with -o.")
+        raise SaveError(f"{shown(out)}: is the folder of the data. Name another folder with -o.")
     document = (heading or render.Heading()).described(full=full)
     steps, stopped = _Steps(console), Event()
     with (

@@ -110,15 +110,19 @@ def check_folder(out: PathLike, *, kind: str) -> None:
         if mode is None:
             return
         if not stat.S_ISDIR(mode):
-            raise SaveError(f"{name}: is a file; a {kind} is a folder. Name another.")
+            raise SaveError(f"{name}: is a file, but a {kind} is a folder. Name another path.")
         if os.path.ismount(out):
-            raise SaveError(f"{name}: is a disk of its own. Name a folder on it, as {name}/new.")
+            raise SaveError(
+                f"{name}: is the root of a disk. Name a folder in it, such as {name}/new."
+            )
         if out == absolute(Path.cwd()):
-            raise SaveError(f"{name}: is the folder you are in. Name another, as ./new.")
+            raise SaveError(
+                f"{name}: is the folder you are in. Name another folder, such as ./new."
+            )
         if any(out.iterdir()) and _marked(out, kind) is None:
             raise SaveError(
-                f"{name}: is not empty, and no {kind} of this package (no {MANIFEST} says so). "
-                "Nothing was changed. Name another folder, or empty this one."
+                f"{name}: is not empty, and is not an earlier {kind} (it has no {MANIFEST} of "
+                "one). Nothing was changed. Name another folder, or empty this one."
             )
     except OSError as error:
         raise SaveError(f"{name}: cannot be written ({error.strerror}).") from None

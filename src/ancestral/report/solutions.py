@@ -166,9 +166,12 @@ def _run(problem: str, data: Path, here: Path, figures: Path) -> Solution:
 def _write_tables(source: Any, folder: Path) -> str | None:
     model = source.data
     if model.n_features_in_ != SIDE**2:
-        return f"it draws images of {SIDE} by {SIDE} pixels, and these have {model.n_features_in_}"
+        return (
+            f"it draws images of {SIDE} by {SIDE} pixels, and these images have "
+            f"{model.n_features_in_} pixels"
+        )
     if any(list(known) != [0, 1] for known in model.categories_):
-        return "it draws black and white pixels, and these take other values"
+        return "it draws black and white pixels, and these pixels take other values"
     with gzip.open(folder / "image_cpts.pkl.gz", "wb", compresslevel=1) as file:
         pickle.dump(model.to_tables(), file, protocol=4)
     return None
@@ -184,7 +187,7 @@ def _write_faces(source: Any, folder: Path) -> str | None:
         )
     if np.linalg.matrix_rank(faces.X - faces.X.mean(axis=0)) <= LARGEST_D:
         found = counted(len(faces.X), "image")
-        return f"it fits d = {LARGEST_D}, and {found} of so low a rank leave no noise for that"
+        return f"it fits d = {LARGEST_D}, and {found} of so low a rank leave no noise at this d"
     np.save(folder / "eigenfaces.npy", faces.X)
     return None
 
@@ -193,10 +196,11 @@ def _write_graphs(source: Any, folder: Path) -> str | None:
     graphs = source.data
     width = graphs[0].features.shape[1]
     if width != WIDTH:
-        return f"it colours nodes by {WIDTH} features, and these have {counted(width, 'feature')}"
+        found = counted(width, "feature")
+        return f"it colours nodes by {WIDTH} features, and these nodes have {found}"
     pairs = [(np.asarray(g.features, float), np.asarray(g.adjacency, float)) for g in graphs]
     if any(np.isnan(adjacency).any() for _, adjacency in pairs):
-        return "it takes every pair of nodes as known, and some of these are not"
+        return "it needs to know every pair of nodes, and some pairs of these graphs are unknown"
     whole = [(features, adjacency.astype(np.int32)) for features, adjacency in pairs]
     with (folder / "classroom_graphs.pkl").open("wb") as file:
         pickle.dump(whole, file, protocol=4)

@@ -181,5 +181,5 @@ def _without_room(item: Item) -> str:
         return str(item.data)
     entry = _catalogue.entry_of(item.data) if item.kind == "model" else None
     if entry is None:
-        return f"No room is for this: {item.about}."
-    return f"{entry.name} ({entry.about}) has no room here; the command line and Python use it."
+        return f"No room shows this: {item.about}."
+    return f"No room shows {entry.name} ({entry.about}). Use it on the command line or in Python."

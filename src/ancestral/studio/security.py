@@ -123,9 +123,9 @@ class Guard:
         is_bare = scope["path"] == "/" or scope["path"].startswith("/page/")
         if not is_bare and not self._is_of_session(headers):
             return 403, (
-                "This page has no session, or that of a studio that was closed. Open the address "
-                "that the command “ancestral studio” printed; it opens the page once, so start the "
-                "command again if it was used."
+                "This page has no session, or its studio was closed. Open the address that the "
+                "command “ancestral studio” printed. It opens the page once. If it was used, start "
+                "the command again."
             )
         if scope["method"] == "POST":
             if headers.get("sec-fetch-site", ["same-origin"]) != ["same-origin"]:

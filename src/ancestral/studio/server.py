@@ -345,11 +345,12 @@ def run(
     app = make_app(rooms, port=number, hosts=_names(host))
     if not is_loopback(host):
         say(
-            f"warning: {host} can be reached from other machines, unencrypted. Whoever sees the "
-            "address below, token included, can open the studio. Leave --host out to prevent it."
+            f"warning: other machines can reach {host}, and nothing is encrypted. Anyone who sees "
+            "the address below, with its token, can open the studio. Leave --host out to prevent "
+            "this."
         )
     if port is None and number != PORT:
-        say(f"Port {PORT} is in use: {number} is taken instead.")
+        say(f"Port {PORT} is in use, so the studio uses port {number}.")
     address = f"http://{_bracketed(shown)}:{number}/?token="
     _raise_file_limit()
     server = uvicorn.Server(configuration(app))
@@ -384,7 +385,10 @@ def _close(rooms: Rooms, say: Callable[[str], None]) -> None:
     """End the making of rooms; a second Ctrl+C ends everything at once."""
     try:
         if rooms.is_making:
-            say("Closing, once the room being made is done. Ctrl+C again to leave at once.")
+            say(
+                "Closing when the room that is being made is done. Press Ctrl+C again to leave at "
+                "once."
+            )
         rooms.close()
     except KeyboardInterrupt:
         os._exit(130)

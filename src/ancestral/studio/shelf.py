@@ -264,7 +264,7 @@ class Shelf:
         pictures = [path for path in entries if path.suffix.lower() in PICTURES]
         if not (files or pictures):
             raise DataError(
-                f"{folder}: holds nothing that the studio opens: saved models (*.model), data "
+                f"{folder}: holds nothing that the studio can open: saved models (*.model), data "
                 f"({', '.join(DATA_ENDINGS)}), or pictures (PNG, JPEG)."
             )
         refused: dict[Path, AncestralError] = {}
@@ -329,7 +329,7 @@ def opened_before(name: str, item: Item, before: list[Item]) -> str:
     """Say that what a file holds was open already, where it was so under another name."""
     if item not in before or item.name.startswith(name.removesuffix(".model")):
         return ""
-    return f"{name} is the same as {item.name}, which is open."
+    return f"{name} has the same content as {item.name}, which is open."
 
 
 def identity(content: bytes) -> str:

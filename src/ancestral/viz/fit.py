@@ -176,7 +176,7 @@ def _draw_legend(ax: Axes, check: FitCheck, level: float) -> None:
     ax.text(
         0.0,
         0.0,
-        "p: chance of data as far from\nthe draws, were the model right",
+        "p: probability of data this far\nfrom the draws, if the model is right",
         transform=ax.transAxes,
         fontsize=_style.TEXT_SIZE - 1,
         color=_style.GREY,

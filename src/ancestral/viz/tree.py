@@ -126,7 +126,7 @@ def prefix_tree(
         )
     what = ("images", "pixel") if shape is not None else ("rows", "column")
     wide = wide.replace("rows", what[0])
-    key = f"width: {wide}      circle: the {what[1]} at which they part"
+    key = f"width: {wide}      circle: the {what[1]} at which {what[0]} differ"
     keys: Iterable[int] = range(tree.n_values)
     if tree.n_values > MOST_KEYS:
         keys = range(0) if is_written else (0, tree.n_values - 1)

@@ -405,7 +405,7 @@ def _about_latent(k: int, w: NDArray[np.float64], shape: tuple[int, int]) -> dic
         (overall**2 / energy, f"{_brighter(overall)} the whole image"),
         (
             (left_right / 2) ** 2 / energy,
-            f"brightens the {_side(left_right, 'left', 'right')} side",
+            f"brightens the {_side(left_right, 'left', 'right')}",
         ),
         ((top_bottom / 2) ** 2 / energy, f"brightens the {_side(top_bottom, 'top', 'bottom')}"),
     ]
@@ -419,7 +419,8 @@ def _about_latent(k: int, w: NDArray[np.float64], shape: tuple[int, int]) -> dic
         "overall_share": float(patterns[0][0]),
         "left_right_share": float(patterns[1][0]),
         "top_bottom_share": float(patterns[2][0]),
-        "words": " and ".join(named) or "changes finer detail, no half as a whole",
+        "words": " and ".join(named)
+        or "changes finer details, but no half of the image as a whole",
     }
 
 
@@ -456,4 +457,5 @@ def _brighter(amount: float) -> str:
 
 def _side(contrast: float, first: str, second: str) -> str:
     """Name the brighter half, then the darker."""
-    return f"{first} against the {second}" if contrast > 0 else f"{second} against the {first}"
+    bright, dark = (first, second) if contrast > 0 else (second, first)
+    return f"{bright} half relative to the {dark} half"

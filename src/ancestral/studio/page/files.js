@@ -53,8 +53,8 @@ export function showFiles(dialog, { shelf, refused, verb, canOpen, open, close, 
       "p",
       { class: "hint" },
       canOpen
-        ? "Saved models, images, tables, graphs: drop them anywhere on the page. They stay on this machine."
-        : "This page holds its data. To open files of your own, run “ancestral studio”.",
+        ? "Drop saved models, images, tables or graphs anywhere on the page. They stay on this machine."
+        : "This page contains its own data. To open files of your own, run “ancestral studio”.",
     ),
     ...list("Yours", [...wrong, ...mine.map(entry)]),
     ...list("Built in", ours.map(entry)),

@@ -53,7 +53,7 @@ async function show(name, { of = page.data[name], text, from } = {}) {
   const subject = all.find((each) => each.of === of) ?? all[0];
   if (from && subject?.of !== of)
     say(
-      `This link was made with ${from}, which is not open as it was: ${subject ? `${subject.name} is shown instead` : "open it first"}.`,
+      `This link was made with ${from}, which is not open or has changed. ${subject ? `${subject.name} is shown instead` : "Open it first"}.`,
       "problem",
     );
   showData(name, subject);
@@ -278,8 +278,8 @@ function reset() {
 const tools = {
   undo: button("Undo", () => history.undo(), { kind: "quiet", title: "Ctrl+Z" }),
   redo: button("Redo", () => history.redo(), { kind: "quiet", title: "Ctrl+Shift+Z" }),
-  reset: button("Reset", reset, { kind: "quiet", title: "This room as it was at first" }),
-  files: button("Files", openFiles, { kind: "quiet", title: "What is open, and where it shows" }),
+  reset: button("Reset", reset, { kind: "quiet", title: "Put this room back as it was at first" }),
+  files: button("Files", openFiles, { kind: "quiet", title: "What is open, and which rooms show it" }),
   save: saveMenu(say),
   link: source.isFrame ? null : button("Link", copyLink, { kind: "quiet", title: "Copy a link to this" }),
   theme: themeButton(() => page.shown?.draw()),
@@ -295,7 +295,7 @@ function showTools() {
 
 const LINK = source.canOpen
   ? "it opens this room as it is now, in this browser while the studio runs."
-  : "it opens this room as it is now, wherever this file lies at the same place.";
+  : "it opens this room as it is now, on a machine that has this file in the same place.";
 
 async function copyLink() {
   history.commit();
@@ -304,7 +304,7 @@ async function copyLink() {
     await navigator.clipboard.writeText(location.href);
     say(`Link copied: ${LINK}`);
   } catch {
-    say(`The link stands in the address bar: ${LINK}`);
+    say(`The link is in the address bar: ${LINK}`);
   }
 }
 

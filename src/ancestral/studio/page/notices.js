@@ -13,9 +13,9 @@ export function say(text, kind = "note") {
 }
 
 const STATUS = {
-  gone: "The server has stopped. The rooms go on, since they compute here; start “ancestral studio” again to open files.",
+  gone: "The server has stopped. The rooms still work, because they compute in the browser. Start “ancestral studio” again to open files.",
   restarted:
-    "The studio was started again, and does not know this page. Open the address that “ancestral studio” printed; this page goes on as it is.",
+    "The studio was started again, and does not know this page. Open the address that “ancestral studio” printed. This page still works as it is.",
 };
 
 /** Say that the server is "gone" or "restarted", until it is "alive". */

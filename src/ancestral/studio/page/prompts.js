@@ -11,7 +11,7 @@ export function showPrompts(place, prompts, done) {
     const words = text[0].toUpperCase() + text.slice(1);
     return el("li", { class: done.has(k) ? "done" : "" }, words, said);
   });
-  const summary = el("summary", {}, `Try ${done.size} of ${list.length}`);
+  const summary = el("summary", {}, `To try: ${done.size} of ${list.length}`);
   place.replaceChildren(el("details", { open: isOpen }, summary, el("ol", {}, list)));
 }
 

@@ -132,7 +132,7 @@ const LARGEST = 44 << 20; // bytes of a file; base64 adds a third, and the serve
 async function open(file) {
   if (file.size > LARGEST)
     throw new Error(
-      `${file.name} has ${(file.size / 2 ** 20).toFixed(0)} MiB; the page takes up to 44. Name it on the command line: ancestral studio ${file.name}`,
+      `${file.name} has ${(file.size / 2 ** 20).toFixed(0)} MiB; the page takes up to 44 MiB. Name it on the command line: ancestral studio ${file.name}`,
     );
   const base64 = await new Promise((resolve, reject) => {
     const reader = new FileReader();

@@ -78,7 +78,7 @@ def refuses(item: Item) -> str | None:
     """Return why an item has no place here: graphs without features, other models of graphs."""
     entry = _catalogue.entry_of(item.data) if item.kind == "model" else None
     if entry is not None and entry.face == "graphs" and entry.room is None:
-        return f"{entry.name} ({entry.about}) has other parameters than the a and b of this room."
+        return f"{entry.name} ({entry.about}) has parameters other than the a and b of this room."
     if item.kind != "graphs":
         return None
     try:
@@ -102,7 +102,7 @@ def usable(item: Item) -> tuple[list[Graph], list[str]]:
     graphs, said = list(item.data), []
     if any(graph.directed for graph in graphs):
         graphs = [graph.undirected("union") for graph in graphs]
-        said.append("Nodes count as linked where a link leads either way")
+        said.append("Two nodes count as linked if a link leads either way")
     gaps = {
         name
         for graph in graphs
@@ -111,11 +111,11 @@ def usable(item: Item) -> tuple[list[Graph], list[str]]:
     }
     if gaps:
         graphs = [_without(graph, gaps) for graph in graphs]
-        said.append(f"Left out, since missing for some nodes: {', '.join(sorted(gaps))}")
+        said.append(f"Left out, because some nodes have no value: {', '.join(sorted(gaps))}")
     if not graphs[0].n_features:
         held = f" but {', '.join(sorted(gaps))}, which some nodes lack" if gaps else ""
         raise DataError(
-            f"Its nodes have no features{held}: links here are made of the features of two nodes. "
+            f"Its nodes have no features{held}: a link here depends on the features of two nodes. "
             "Open a file whose nodes have attributes."
         )
     if not any(graph.n_pairs for graph in graphs):
@@ -144,11 +144,11 @@ def _drawn(graphs: list[Graph]) -> tuple[list[Graph], list[Any], list[str]]:
         chosen = np.sort(np.random.default_rng(0).choice(first.n_nodes, MOST_NODES, replace=False))
         rest = f" of graph 1 of {len(graphs)}" if len(graphs) > 1 else ""
         some = f"{MOST_NODES:,} of {first.n_nodes:,} nodes{rest}, at random (seed 0)"
-        return [first], [chosen], [f"Drawn: {some}. The likelihood is of all pairs"]
+        return [first], [chosen], [f"Drawn: {some}. The likelihood uses all pairs"]
     nodes = np.cumsum([graph.n_nodes for graph in graphs])
     links = np.cumsum([graph.n_edges + graph.n_unknown for graph in graphs])
     fit = max(1, int(((nodes <= MOST_NODES) & (links <= MOST_LINKS)).sum()))
-    said = [f"Drawn: the first {fit} of {len(graphs)} graphs. The likelihood is of all"]
+    said = [f"Drawn: the first {fit} of {len(graphs)} graphs. The likelihood uses all"]
     return graphs[:fit], [None] * fit, said if fit < len(graphs) else []
 
 
@@ -360,18 +360,18 @@ def _pairs(graph: Graph, nodes: Any) -> NDArray[np.int32]:
 ROOM = Room(
     order=3,
     verb="Link pupils",
-    sentence="Similar pupils become friends: move a pupil, or a and b, which rule the class.",
+    sentence="Similar pupils become friends: move a pupil, or change a and b, and watch the links.",
     equation=EQUATION,
     wants="Open graphs whose nodes have features (classroom_graphs.pkl, .graphml, .gml, .npz), or "
     "a saved InnerProductGraph.",
     words={
         "features x₁, x₂, …": "what is known of each pupil, e.g. age; here simulated",
         "p(link)": "the probability that two pupils are friends",
-        "log p(links)": "how probable the lines drawn are: the log of the product over all pairs",
+        "log p(links)": "how probable the drawn links are: the log of the product over all pairs",
         "log-likelihood": "the log probability of all the links in the data, under a and b",
         "nats": "the unit of log p: one nat more is 2.7 times as probable",
         "gradient": "the slope of the log-likelihood in a and b, a mean over all pairs of pupils",
-        "step size": "how far a step goes for a given slope: too large, and it jumps over the top",
+        "step size": "how far a step goes for a given slope; too large a step jumps over the top",
         "line search": "each step tries a size and halves it until the log-likelihood rises",
     },
     subjects=subjects,

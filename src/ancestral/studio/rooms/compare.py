@@ -187,18 +187,18 @@ def refuses(item: Item) -> str | None:
     if item.kind in ("images", "table"):
         return _why_not_fitted(item)
     if item.kind == "graphs":
-        return "No saved model of graphs is open to compare on them."
+        return "No saved model of graphs is open to compare."
     entry = _catalogue.entry_of(item.data) if item.kind in ("model", "tables") else None
     if entry is None:
         return None
     if entry.face == "graphs":
-        return "No graphs are open on which to compare it."
+        return "No graphs are open to compare it on."
     names = getattr(item.data, "feature_names_in_", None)
     columns = counted(item.data.n_features_in_, "column")
     if names is not None:
         columns += f" ({', '.join(map(str, names[:4]))}{', …' if len(names) > 4 else ''})"
     kind = " with values that it knows" if names is None else ""
-    return f"It knows {columns}, and nothing that is open has these{kind} to compare it on."
+    return f"It needs {columns}, and nothing that is open has these columns{kind}."
 
 
 @kept_with_item
@@ -207,13 +207,13 @@ def _why_not_fitted(item: Item) -> str | None:
     n = len(item.rows)
     if n < LEAST_ROWS:
         return (
-            f"It has {counted(n, 'row')}; {LEAST_ROWS} or more are wanted, to fit models to four "
-            "fifths of them and to score these on the rest."
+            f"It has {counted(n, 'row')}; {LEAST_ROWS} or more are needed: models are fitted to "
+            "four fifths of them, and scored on the rest."
         )
     if item.kind == "table":
         without = View(Question(item, None)).without
         if len(without) == item.data.shape[1]:
-            return f"No model can learn of its columns: {in_words(without)}."
+            return f"No model can learn from its columns: {in_words(without)}."
     return None
 
 
@@ -298,8 +298,8 @@ class View:
         """Return every model's log density of every row."""
         if len(self.out) < 2:
             raise DataError(
-                f"{self.item.name} has {counted(self._n, 'row')}: two or more are wanted, to say "
-                "how sure a mean is."
+                f"{self.item.name} has {counted(self._n, 'row')}: two or more are needed, to tell "
+                "how certain a mean is."
             )
         left_out: list[str] = []
         scored = list(self._of_saved(left_out) if self.saved else self._of_fits())
@@ -432,7 +432,9 @@ def _described(scored: Scored) -> dict[str, Any]:
 ROOM = Room(
     order=50,
     verb="Compare models",
-    sentence="The longest bar predicts the data best. Press two bars to compare them.",
+    sentence=(
+        "The model with the longest bar predicts the data best. Press two bars to compare them."
+    ),
     equation=(
         '<math displaystyle="true"><mtext>score</mtext><mo>=</mo>'
         "<mfrac><mn>1</mn><mi>n</mi></mfrac>"
@@ -443,16 +445,18 @@ ROOM = Room(
     ),
     wants="Open a table or images, and saved models of their columns beside them.",
     words={
-        "log density": "the log of how likely a model says a row or image is: higher is better",
+        "log density": "the log of the density that a model gives a row or an image; higher is "
+        "better",
         "nats": "the unit of log density: one nat more is 2.7 times as likely",
         "held out": "not shown to the model when it was fitted: a fair test",
         "bar": "the mean log density of all that is scored here",
-        "± and the line": "beside a score: one standard error, which is how far chance may have "
-        "moved the mean; the line through a bar spans two each way",
-        "○": "the mean of what the model was fitted to: far beyond the bar, it knows it by heart",
-        "grey band": "the mean difference (dashed) ± two standard errors: where it holds 0, chance "
-        "may explain the difference",
-        "PPCA, d": "a model of d directions in which the data vary most, and noise",
+        "± and the line": "± is one standard error: how far chance may have moved the mean; the "
+        "line through a bar spans two standard errors on each side",
+        "○": "the mean over the data of the fit; if it is far beyond the bar, the model has learnt "
+        "these data by heart",
+        "grey band": "the mean difference (dashed) ± two standard errors: if it contains 0, "
+        "chance may explain the difference",
+        "PPCA, d": "a model with noise and the d directions in which the data vary most",
     },
     subjects=subjects,
     refuses=refuses,

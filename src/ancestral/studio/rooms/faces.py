@@ -201,18 +201,18 @@ def _why_not_fitted(images: Item) -> str | None:
     mend = "Open 3 or more that differ, or a saved PPCA of images of this size."
     if n < 3 or m < 2:
         few = counted(n, "image") if n < 3 else "images of 1 pixel"
-        return f"PPCA wants 3 or more images of 2 or more pixels, and this file has {few}. {mend}"
+        return f"PPCA needs 3 or more images of 2 or more pixels, and this file has {few}. {mend}"
     differences = X - X[0]
     sizes = np.abs(differences).max(axis=1)
     if not sizes.max():
-        return f"Its {n:,} images are all equal, so that PPCA has nothing to learn. {mend}"
+        return f"Its {n:,} images are all equal, so PPCA has nothing to learn. {mend}"
     one = differences[sizes.argmax()] / sizes.max()
     apart = differences - np.outer(differences @ one / (one @ one), one)
     if np.abs(apart).max() > 1e-12 * np.abs(X).max():
         return None
     return (
-        f"Its {n:,} images differ in one direction only: each is a mix of two, and PPCA here wants "
-        "a second direction. Open more images."
+        f"Its {n:,} images differ in one direction only: each is a mix of two images. PPCA needs a "
+        "second direction here. Open more images."
     )
 
 
@@ -230,12 +230,13 @@ def _why_no_image(model: Any) -> str | None:
     if names is not None and m < LEAST_NAMED:
         some = ", ".join(map(str, names[:2]))
         return (
-            f"Its {m} columns have names ({some} …), so they are a table's and not pixels. {mend}"
+            f"Its {m} columns have names ({some} …), so they belong to a table and are not "
+            f"pixels. {mend}"
         )
     if m < LEAST or _side(m) ** 2 != m:
         if m < LEAST:
-            return f"Its {m} columns are no square image of {LEAST} pixels or more."
-        return f"Its {m} columns are no square image. {mend}"
+            return f"Its {m} columns do not make a square image of {LEAST} pixels or more."
+        return f"Its {m} columns do not make a square image. {mend}"
     return None
 
 
@@ -272,7 +273,7 @@ def _note(grey: tuple[float, float]) -> str | None:
     if grey == (0.0, 1.0):
         return None
     low, high = grey
-    return f"Pixels run from {low:.4g} to {high:.4g}; log densities and σ² are in that unit."
+    return f"Pixels run from {low:.4g} to {high:.4g}; log densities and σ² use this unit."
 
 
 # ---- held out -----------------------------------------------------------------------------------
@@ -312,7 +313,10 @@ _Z = _bold("z")
 ROOM = Room(
     order=1,
     verb="Draw faces",
-    sentence="Move a slider, or paint on the face to hide a part: the model draws what it can be.",
+    sentence=(
+        "Move a slider to change the face, or paint on it to hide a part: the model draws "
+        "that part."
+    ),
     equation=(
         f"<math>{_Z}<mo>∼</mo><mi>N</mi><mo>(</mo><mn>0</mn><mo>,</mo>"
         f"<msub>{_bold('I')}<mi>d</mi></msub><mo>)</mo><mo>,</mo></math> "
@@ -323,7 +327,7 @@ ROOM = Room(
     wants="Open grey images (.npy of shape n, height, width) or a saved PPCA of images.",
     words={
         "latents z": "the numbers that draw a face: 0 on average, usually between −2 and 2",
-        "posterior": "what z can be, given the image",
+        "posterior": "which z are probable, given the image",
         "log p": "the log probability density of the image: higher is more usual",
         "nats": "the unit of log p: one nat more is 2.7 times as probable",
         "σ²": "the variance of the noise of each pixel",

@@ -112,7 +112,7 @@ def _columns(table: Item) -> tuple[list[dict[str, Any]], list[str]]:
             levels = sorted(set(names), key=natural_order)
             if len(levels) > MOST_LEVELS:
                 left_out.append(
-                    f"“{name}” has {len(levels):,} values that are no numbers, and an axis names "
+                    f"“{name}” has {len(levels):,} values that are not numbers; an axis can name "
                     f"at most {MOST_LEVELS}."
                 )
                 continue
@@ -121,7 +121,7 @@ def _columns(table: Item) -> tuple[list[dict[str, Any]], list[str]]:
         known = values[~np.isnan(values)]
         if len(known) < LEAST_ROWS or np.ptp(known) == 0:
             left_out.append(
-                f"“{name}” has one value only." if len(known) else f"“{name}” is empty."
+                f"“{name}” has only one value." if len(known) else f"“{name}” is empty."
             )
             continue
         found.append({"name": str(name), "values": values, "levels": levels})
@@ -130,14 +130,14 @@ def _columns(table: Item) -> tuple[list[dict[str, Any]], list[str]]:
 
 def _refused_table(table: Item) -> str | None:
     if len(table.data) < LEAST_ROWS:
-        return f"It has {counted(len(table.data), 'row')}; a line wants {LEAST_ROWS} or more."
+        return f"It has {counted(len(table.data), 'row')}; a line needs {LEAST_ROWS} or more."
     columns, left_out = _columns(table)
     n_numbers = sum(c["levels"] is None for c in columns)
     if len(columns) >= 2 and n_numbers:
         return None
     n, which = (len(columns), "that can be an axis") if len(columns) < 2 else (0, "of numbers")
     said = f"It has {counted(n, 'column')} {which}"
-    return f"{said}; a line wants an x, and a y of numbers. {' '.join(left_out[:3])}".rstrip()
+    return f"{said}; a line needs an x, and a y of numbers. {' '.join(left_out[:3])}".rstrip()
 
 
 def _first_pair(columns: list[dict[str, Any]], models: list[Item]) -> tuple[int, int]:
@@ -170,7 +170,7 @@ def _why_no_network(x: dict[str, Any]) -> str | None:
         return (
             'NeuralGaussian needs PyTorch, which is not installed: pip install "ancestral[neural]".'
         )
-    return "NeuralGaussian is trained on numbers." if x["levels"] else None
+    return "NeuralGaussian needs an x of numbers." if x["levels"] else None
 
 
 # ---- models --------------------------------------------------------------------------------------
@@ -178,11 +178,14 @@ def _why_no_network(x: dict[str, Any]) -> str | None:
 
 def _refused_model(model: Any) -> str | None:
     if model.n_features_in_ != 1:
-        return f"It has {model.n_features_in_} inputs; this room draws curves of one."
+        return f"It has {model.n_features_in_} inputs; this room draws curves of one input."
     if np.ndim(getattr(model, "coef_", [0])) > 1:
-        return f"It has {len(model.coef_)} targets; this room draws curves of one."
+        return f"It has {len(model.coef_)} targets; this room draws curves of one target."
     if np.isposinf(getattr(model, "log_likelihood_", 0.0)):
-        return "Its variance is 0: there is no density to draw. Fit it to points that scatter."
+        return (
+            "Its variance is 0: there is no density to draw. Fit it to points that do not lie on "
+            "one curve."
+        )
     return None
 
 
@@ -211,7 +214,7 @@ def _alone(item: Item) -> Subject:
         none = packed([], "float64")
         return {
             "source": item.about,
-            "note": "No open table has its columns: the points are drawn from it.",
+            "note": "No open table has its columns, so the points are drawn from the model.",
             "columns": [
                 {"name": x or "x", "values": none, "levels": None, "range": across},
                 {"name": y or "y", "values": none, "levels": None},
@@ -299,13 +302,13 @@ EQUATION = (
 ROOM = Room(
     order=4,
     verb="Fit a line",
-    sentence="Drag a point: the line and its band move to where the points are likeliest.",
+    sentence="Drag a point: the line and its band move to make the points as likely as possible.",
     equation=EQUATION,
     wants="Open a table with two columns of numbers or more, or a saved regression of one input.",
     words={
-        "density": "how probable each y is at that x, as shade",
+        "density": "how probable each y is at each x, drawn as shade",
         "c, w": "height and slope of the curve at x̄, the mean of x",
-        "v₁": "0 where the spread is constant",
+        "v₁": "how the spread changes with x; 0 if it is constant",
         "σ": "the standard deviation of the points around the curve",
         "log-likelihood": "log p of the points; one nat more is 2.7 times as probable",
         "NeuralGaussian": "a small neural network that gives the curve and its spread",

@@ -206,7 +206,9 @@ def _places(model: Any, item: Item) -> dict[str, int] | None:
 ROOM = Room(
     order=6,
     verb="Cluster points",
-    sentence="Press Step: each point takes a ring's colour, then the rings move to their points.",
+    sentence=(
+        "Press Step: each point takes the colour of a ring, then each ring moves to its points."
+    ),
     equation=(
         '<math displaystyle="true"><mi>p</mi><mo form="prefix" stretchy="false">(</mo>'
         '<mi mathvariant="normal" class="b">x</mi><mo form="postfix" stretchy="false">)</mo>'
@@ -226,7 +228,7 @@ ROOM = Room(
         "rings": "1 and 2 standard deviations around a component's mean μ",
         "E": "each point takes the colours of the components that may have made it",
         "M": "each component moves to its points",
-        "EM": "E and M in turn: the log-likelihood never falls",
+        "EM": "the steps E and M in turn; the log-likelihood never falls",
         "log-likelihood": "the log probability density of all the points, under the components",
         "nats": "the unit of log p: one nat more is 2.7 times as probable",
         "d": "0: rings are circles; 1: they have a long axis W, and σ across it",

@@ -273,7 +273,7 @@ def _limit_of(model: Any) -> str | None:
     for member in members:
         if isinstance(member, LSTMAutoregressive) and member.n_parameters_ > MOST_WEIGHTS:
             return (
-                f"The page steps networks of at most {MOST_WEIGHTS:,} weights; this one has "
+                f"The page runs networks of at most {MOST_WEIGHTS:,} weights; this network has "
                 f"{member.n_parameters_:,}."
             )
         if isinstance(member, ChainAutoregressive):
@@ -286,7 +286,7 @@ def _limit_of(model: Any) -> str | None:
                     )
         n_values += _n_values(member)
     if n_values > MOST_VALUES:
-        return f"The page holds models of at most {MOST_VALUES:,} numbers; this has {n_values:,}."
+        return f"The page holds models of up to {MOST_VALUES:,} numbers; this one has {n_values:,}."
     return None
 
 
@@ -386,17 +386,18 @@ def _packed_chain(model: ChainAutoregressive) -> dict[str, Any]:
 ROOM = Room(
     order=2,
     verb="Fill pixels",
-    sentence="Set pixels on or off: each model says what the others are, and draws them.",
+    sentence="Set pixels on or off: each model tells how probable the others are, and draws them.",
     equation=EQUATION,
     wants=(
-        "Open rows of two levels (.npy, .csv), tables (CPTs), or a saved model of such rows: each "
-        "column is a pixel."
+        "Open rows of columns with two values each (.npy, .csv), conditional probability tables, "
+        "or a saved model of such rows: each column is a pixel."
     ),
     words={
         "m": "the number of pixels, row by row; i is one of them",
         "Tables": "p of each pixel, given all pixels before it, counted from the images",
-        "LSTM": "a small neural network: the same, from what it remembers of those pixels",
-        "exact to 0.1 %": "the search stopped: what it left out has at most that probability",
+        "LSTM": "a small neural network that computes the same p from what it remembers of those "
+        "pixels",
+        "exact to 0.1 %": "the search stopped; all that it left out has at most this probability",
         "log p": "the log probability of what you set; one nat more is 2.7 times as probable",
     },
     subjects=subjects,

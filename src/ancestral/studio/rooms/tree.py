@@ -155,25 +155,25 @@ def _refuses(item: Item) -> str | None:
     if item.kind == "table":
         n, d = item.data.shape
         if d < 2:
-            return f"A tree wants 2 columns or more, and this table has {d}."
+            return f"A tree needs 2 columns or more, and this table has {d}."
         if d > MOST_COLUMNS:
-            return f"A tree of up to {MOST_COLUMNS} columns is shown, and this table has {d:,}."
+            return f"The room shows trees of up to {MOST_COLUMNS} columns; this table has {d:,}."
         if n < 2 * ROWS_A_STATE:
-            return f"A tree wants {2 * ROWS_A_STATE} rows or more, and this table has {n}."
+            return f"A tree needs {2 * ROWS_A_STATE} rows or more, and this table has {n}."
         if d - len(without := left_out(item.data)) < 2:
             return (
-                f"A tree wants 2 columns or more of which it can learn, and this table has "
+                f"A tree needs 2 columns or more from which it can learn; this table has "
                 f"{d - len(without)}: {in_words(without)}."
             )
     if item.kind == "model" and isinstance(item.data, LatentTree):
         model = item.data
         k, d, n_trees = model.n_states_, len(model.columns_), model.n_trees_
         if d > MOST_COLUMNS:
-            return f"A tree of up to {MOST_COLUMNS} columns is shown, and this one has {d:,}."
+            return f"The room shows trees of up to {MOST_COLUMNS} columns; this tree has {d:,}."
         if n_trees * d * k * k > MOST_NUMBERS:
             return (
-                f"Up to {MOST_NUMBERS:,} transition probabilities are shown, and this model has "
-                f"{n_trees * d * k * k:,}: fit fewer than {n_trees} trees of {k} states."
+                f"The room shows up to {MOST_NUMBERS:,} transition probabilities; this model has "
+                f"{n_trees * d * k * k:,}. Fit fewer than {n_trees} trees of {k} states."
             )
     return None
 
@@ -195,19 +195,19 @@ ROOM = Room(
     order=7,
     verb="Ask a table",
     sentence=(
-        "Fix any column of the table: press a bar, or drag on a curve, and see what the others "
-        "become."
+        "Fix any column of the table: press a bar, or drag on a curve, and see how the others "
+        "change."
     ),
     equation=EQUATION,
     wants="Open a table of 2 columns or more, or a saved LatentTree.",
     words={
-        "○": "a hidden state: columns depend on theirs, and these on each other",
-        "marginal": "what a column can be, the others known or not",
+        "○": "a hidden state: each column depends on its own, and the states on each other",
+        "marginal": "how probable each value of a column is, given what is fixed",
         "outline": "a column as it was before anything was fixed",
-        "◆": "a row drawn at random; odder than 95 % of draws: so many are more probable",
-        "mutual information": "how much one column tells of another, in nats; 0 is nothing",
-        "Kullback–Leibler": "how far a column's probabilities moved, in nats; 0 is not at all",
-        "log p(fixed)": "how probable the fixed values are together",
+        "◆": "a row drawn at random; “odder than 95 % of draws” means that 95 % are more probable",
+        "mutual information": "how much one column tells about another, in nats; 0 is nothing",
+        "Kullback–Leibler": "how much a column's probabilities changed, in nats; 0 is no change",
+        "log p(fixed)": "the log probability density of all fixed values together",
         "0.2 × as likely together as apart": "they occur together a fifth as often as they would "
         "if columns were independent: they contradict each other; above 1 × they go together",
         "nats": "the unit of log p: one nat more is 2.7 times as probable",

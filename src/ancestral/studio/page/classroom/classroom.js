@@ -109,8 +109,8 @@ class Classroom {
     const set = ({ a, b, by_size }) =>
       this.#set({ a, b: by_size ? b - Math.log(this.lesson.class.pupils.length) : b });
     return [
-      make(unitOf("a", unit), "a, the weight of likeness", "a"),
-      make("b", "b, the readiness to link", "b"),
+      make(unitOf("a", unit), "a, the weight of similarity", "a"),
+      make("b", "b, how readily all link", "b"),
       el(
         "div",
         { class: "row" },
@@ -137,9 +137,9 @@ class Classroom {
           button("Climb", () => this.#climb("plain"), { kind: "main" }),
           button("Line search", () => this.#climb("search")),
         ],
-        hint: "Each step goes uphill in a and b by step size × gradient; line search sizes each itself. Moving the step size climbs anew; its slider is logarithmic, 0.1 to 1000.",
+        hint: "Each step moves a and b uphill by step size × gradient. Line search chooses the size of each step itself. A new step size starts the climb again; its slider is logarithmic, from 0.1 to 1000.",
       },
-      el("p", { class: "hint one-view" }, "Climb turns the picture above to the likelihood."),
+      el("p", { class: "hint one-view" }, "Climb shows the likelihood in the picture above."),
       size,
       ...this.#parameters(),
       this.#pick("Range", "range", { all: "all", near: "near the maximum" }, { look: "likelihood" }),
@@ -257,7 +257,7 @@ class Classroom {
       ...(data.sums
         ? [
             {
-              text: "Climb to within 1 nat of the maximum: how many steps?",
+              text: "Climb to within 1 nat of the maximum: in how many steps?",
               done: () => lesson.climb.within > 0,
             },
             {
@@ -266,7 +266,7 @@ class Classroom {
             },
           ]
         : [
-            { text: "Set a to 0: does likeness still matter?", done: ({ a }) => Math.abs(a) < 0.05 },
+            { text: "Set a to 0: does similarity still matter?", done: ({ a }) => Math.abs(a) < 0.05 },
             { text: "Place the pupils by their links.", done: ({ by }) => by === "links" },
           ]),
     ];
@@ -328,15 +328,15 @@ class Classroom {
     this.#drawChoice(now);
     for (const show of this.shows) show(state, now);
     this.stage[0].dataset.look = this.climb ? state.look : "class";
-    this.about.textContent = `${byLinks ? "Shade: chance" : "Chance"} to be linked with ${name}`;
+    this.about.textContent = `${byLinks ? "Shade: chance" : "Chance"} of a link with ${name}`;
     const drawn = lesson.graph ? `links of graph ${state.graph} of the data` : "links drawn by these chances";
     const lines = `Lines: ${state.lines === "chances" ? "chances of links" : drawn}`;
     this.lines.textContent = `${lines}${byLinks ? "" : this.#saidOfDots(state)}`;
     this.hint.textContent = isLarge
-      ? `${pupils.length.toLocaleString("en")} nodes are too many to be moved (${MOST_PUPILS} at most): press one to see its links.`
+      ? `${pupils.length.toLocaleString("en")} nodes are too many to move (at most ${MOST_PUPILS}). Press one to see its links.`
       : byLinks
-        ? "Friends pull one another near: a drag moves the dot, not the features."
-        : `Drag a dot to change its features. The shade is for a ${this.word} like the chosen one in all else.`;
+        ? "Friends are drawn near each other. A drag moves the dot, and does not change the features."
+        : `Drag a dot to change its features. The shade is for a ${this.word} at that place whose other features are those of the chosen one.`;
     this.plane.show({
       ...now,
       name: lesson.graph?.names ? name : String(chosen + 1),
@@ -355,7 +355,7 @@ class Classroom {
   #saidOfDots({ across, up }) {
     const rest = this.data.attributes.filter((_, k) => k !== across && k !== up);
     if (!rest.length) return "";
-    return `. A dot's own colour counts ${rest.length > 1 ? "the other features" : rest[0].name}, too.`;
+    return `. The colour of a dot also depends on ${rest.length > 1 ? "its other features" : `its ${rest[0].name}`}.`;
   }
 
   #drawChoice({ pupils, chosen }) {

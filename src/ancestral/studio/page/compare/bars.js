@@ -8,7 +8,7 @@ export class Bars {
   constructor(models, unit, page) {
     Object.assign(this, { models, unit, page });
     this.plot = new Plot({
-      label: `Mean log density of each of ${plural(models.length, "model")}. Arrow keys choose the first of two.`,
+      label: `Mean log density of each of ${plural(models.length, "model")}. Arrow keys choose First.`,
       x: { label: `Mean log density, nats per ${unit}`, low: 0, high: 1 },
       y: { low: -models.length + 0.5, high: 0.5, hidden: true },
       margin: { top: 4, bottom: 38, right: 104 },

@@ -57,21 +57,21 @@ class Compare {
     const learnt = gap.indexOf(Math.max(...gap)) + 1;
     const first = this.data.fitted_here
       ? {
-          text: `which knows its ${this.data.unit}s by heart? Press its bar`,
+          text: `which model knows its ${this.data.unit}s by heart? Press its bar`,
           done: (s) => s.first === learnt,
         }
       : {
-          text: "press the last bar: how far is it behind?",
+          text: "press the last bar: how far is it behind the first?",
           done: (s) => s.first === models.length,
         };
     return [
       first,
       {
-        text: "find one where the better model is the worse",
+        text: "find one where the better model is worse",
         done: (s) => this.picked === "by hand" && this.#isUpset(s),
       },
       {
-        text: `see which ${this.data.unit}s the best finds hardest`,
+        text: `see the hardest ${this.data.unit}s for the best model`,
         done: (s) => this.picked === "hard" && s.first === 1,
       },
     ];
@@ -123,9 +123,9 @@ class Compare {
       el("span", { class: "key-whisker" }, "twice the ±"),
     ];
     if (this.models.some(({ train }) => train !== null))
-      key.push(el("span", { class: "key-train" }, "in its fit"));
+      key.push(el("span", { class: "key-train" }, "data of its fit"));
     if (this.models.some((model) => model.is_of_these))
-      key.push(el("span", { class: "key-seen" }, `fitted to these very ${rows}`));
+      key.push(el("span", { class: "key-seen" }, `fitted to these same ${rows}`));
     this.said = el("p", { class: "said" });
     const stage = el(
       "div",
@@ -161,15 +161,15 @@ class Compare {
       high: range.high + room,
     });
     this.named = isOne ? "log density, nats" : "difference, nats";
-    this.rowwise.x.label = `${unit}s, sorted by ${isOne ? "what it says of them" : "the difference"}`;
+    this.rowwise.x.label = `${unit}s, sorted by ${isOne ? "log density" : "the difference"}`;
     this.rowwise.svg.setAttribute(
       "aria-label",
-      `${isOne ? `Log density under ${a}` : `How much more ${a} says than ${b}`} of each ${unit}. Arrow keys step through them.`,
+      `${isOne ? `Log density under ${a}` : `Log density under ${a} minus that under ${b}`}, for each ${unit}. Arrow keys step through them.`,
     );
     const count = (isMeant) => values.reduce((k, v) => k + (isMeant(v) ? 1 : 0), 0);
     const [beyond, infinite] = [range.below + range.above, count((v) => !Number.isFinite(v))];
     const more = [
-      isOne ? "" : `, ahead on ${count((v) => v > 0)} of ${n}`,
+      isOne ? "" : `, higher for ${count((v) => v > 0)} of ${n}`,
       beyond ? `; ${beyond} beyond the axis` : "",
       infinite ? `, ${infinite} of them infinitely far` : "",
     ].join("");
@@ -242,7 +242,7 @@ class Compare {
     const y = inner.top - 8 * unit; // above the bars, not on them
     const up = { class: "first", x: inner.left, y };
     const down = { class: "second", x: inner.right, y, "text-anchor": "end" };
-    return [svg("text", up, "↑ First is likelier"), svg("text", down, "↓ Second is likelier")];
+    return [svg("text", up, "↑ First is better"), svg("text", down, "↓ Second is better")];
   }
 
   // ---- the controls --------------------------------------------------------------------------------
@@ -260,15 +260,15 @@ class Compare {
     };
     const byDensity = () => ordered(this.models[this.page.state.first - 1].values);
     const what = isFitted
-      ? `Each was fitted to ${plural(trained, unit)} and says how likely ${n} others are`
+      ? `Each model was fitted to ${plural(trained, unit)} and is scored on ${n} others`
       : `${about[0].toUpperCase()}${about.slice(1)}: ${plural(n, unit)}`;
     const mend = isFitted
       ? "Open saved models to compare yours."
-      : "A model that was fitted to them looks better than it is.";
+      : `A model that was fitted to these ${unit}s looks better than it is.`;
     return panel(
       "Two models",
       {
-        hint: `${what}${used ? ` (${used})` : ""}. ${mend} A bar you press becomes First, and the one before it Second.`,
+        hint: `${what}${used ? ` (${used})` : ""}. ${mend} If you press a bar, its model becomes First, and the former First becomes Second.`,
       },
       el(
         "div",

@@ -39,7 +39,7 @@ export class Spectrum {
     this.facts = el("dl", { class: "facts" });
     this.node = panel(
       "How many latents?",
-      { tools: [this.best], hint: "Move d, or press in a plot. The variances left over average to σ²." },
+      { tools: [this.best], hint: "Move d, or press in a plot. σ² is the mean of the variances that are left out." },
       this.d.node,
       this.plot.node,
       this.score.node,

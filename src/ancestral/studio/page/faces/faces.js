@@ -56,7 +56,7 @@ class Faces {
       },
       { text: "Find a latent that turns the head", done: () => this.sliders.haveTurned },
       {
-        text: `Fewest latents with an RMS difference below ${near}`,
+        text: `Find the fewest latents with RMS difference below ${near}`,
         done: () => this.#isFewest(),
       },
     ];
@@ -255,7 +255,7 @@ class Faces {
       this.page.say(`${file.name} is shown as the model sees it: ${shape.join(" × ")} greys.`);
     } catch {
       this.page.say(
-        `${file.name} is no image this browser can read: a PNG, JPEG, GIF or WebP is expected.`,
+        `${file.name} is not an image that this browser can read. Open a PNG, JPEG, GIF or WebP.`,
         "problem",
       );
     }

@@ -29,7 +29,7 @@ export class Hiding {
     this.node = panel(
       "Hide a part",
       {
-        hint: "Or paint on the big face. The draws are exact, given what is visible; where that leaves little choice they agree: hide more, or add noise.",
+        hint: "Or paint on the big face. The draws are exact, given what is visible. If this leaves little choice, the draws agree: then hide more, or add noise.",
       },
       row(...tools),
       row(this.brush.node),

@@ -58,7 +58,7 @@ export class Images {
     if (found.problem) {
       this.n = this.kept;
       const count = this.kept.toLocaleString("en");
-      this.around.say(`The first ${count} of the faces are here. ${found.problem}`, "problem");
+      this.around.say(`Only the first ${count} faces are here. ${found.problem}`, "problem");
     } else this.add(found.images, this.kept + k * this.page);
     this.around.draw();
   }

@@ -4,7 +4,7 @@ import { Picture, button, el, fixed, panel, slider, subscript } from "../kit.js"
 
 export const REACH = 3; // of latents, in prior standard deviations
 const END = 2; // of the faces at the ends
-const HINT = `Ends: the mean face at ±${END}. Band: what the original says.`;
+const HINT = `Ends: the mean face with this latent at ±${END}. Band: the probable values, given the original.`;
 const TURNED = 1; // of a latent, from which on it is seen to turn a face
 const N_SLIDERS = 16; // shown at first
 

@@ -47,7 +47,7 @@ export class Stage {
     const figure = (node, key, text = "") =>
       el("figure", { class: key }, node, (this.captions[key] = el("figcaption", {}, text)));
     this.target = div("canvas", this.face.canvas, svg("svg", over, this.outline, this.spot));
-    const words = "Paint on the face to hide a part of it: what it could be is drawn here.";
+    const words = "Paint on the face to hide a part of it. Here you see what it could be.";
     this.invitation = el("p", { class: "hint" }, words);
     this.could = div(
       "could",

@@ -92,7 +92,7 @@ export class Strip {
     this.press.set(shown.press);
     this.hint.textContent =
       shown.press === "show"
-        ? "Or drag one onto the big face, which turns into it."
+        ? "Drag one onto the big face: it turns into that face."
         : "The big face turns into the one you press, or drag onto it.";
     if (n !== this.n) this.thumbs.forEach((thumb, i) => (thumb.hidden = i >= n));
     this.n = n;

@@ -72,7 +72,7 @@ export class ByDegree {
     const n = points.rest.x.length.toLocaleString("en");
     const isBelow = this.scores.rest.some((score) => score < this.plot.y.low);
     const below = isBelow ? " (▽ below the plot)" : "";
-    this.key.textContent = rest.length ? ` and ◇ of the other ${n}, which no fit has seen${below}` : "";
+    this.key.textContent = rest.length ? ` and ◇ of the other ${n}, which were not fitted${below}` : "";
     widen(this.plot);
     this.plot.draw();
   }

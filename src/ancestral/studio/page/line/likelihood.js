@@ -35,7 +35,7 @@ export class Likelihood {
       this.#set(w + 0.1 * step[0] * this.errors.w, c + 0.1 * step[1] * this.errors.c);
     });
     this.back = button("To the maximum", () => act(null));
-    const hint = "Contours at 1 to 5 standard errors, all else held. Drag the point: the curve follows.";
+    const hint = "Contours at 1 to 5 standard errors; the other parameters stay fixed. Drag the point: the curve follows.";
     this.node = fold("Log-likelihood", { open: true, hint }, this.plot.node, this.back);
   }
 

@@ -130,10 +130,10 @@ class Line {
       return Boolean(best) && Object.keys(edits).some((key) => isSo(keys.indexOf(Number(key))));
     };
     return [
-      { text: "Pull one point far away: what happens to the band?", done: isFar },
+      { text: "Pull a point far away: what happens to the band?", done: isFar },
       this.total > DOZEN
         ? {
-            text: "Raise the degree until other points get unlikely.",
+            text: "Raise the degree until other points are unlikely.",
             done: () => this.byDegree.isOver,
           }
         : { text: "Raise the degree to 4: which points does it follow?", done: ({ degree }) => degree > 3 },
@@ -224,7 +224,7 @@ class Line {
         button("Clear", () => this.#set({ n: 0, edits: {} })),
       ),
       data.left_out.length
-        ? el("p", { class: "hint" }, `Not on offer: ${data.left_out.slice(0, 3).join(" ")}`)
+        ? el("p", { class: "hint" }, `Not offered: ${data.left_out.slice(0, 3).join(" ")}`)
         : null,
     );
   }
@@ -319,8 +319,8 @@ class Line {
   #whyNot({ degree, variance }) {
     const least = degree + (variance === "x" ? 4 : 2);
     if (this.scene.x.length < least)
-      return `A curve of degree ${degree} with this spread wants ${least} points or more: press in the plot to add some.`;
-    return "These points have no finite maximum of the likelihood: too few different x, no scatter, or a spread that shrinks to nothing. Move one.";
+      return `A curve of degree ${degree} with this spread needs ${least} points or more: press in the plot to add some.`;
+    return "The likelihood has no finite maximum for these points: too few x are different, or the points do not scatter, or the spread shrinks to 0. Move a point.";
   }
 
   #drawFacts() {
@@ -350,7 +350,7 @@ class Line {
       ...(curve ? LEGEND : []),
       ...(!best
         ? []
-        : [curve === best ? ["confidence", "95 % for the curve"] : ["best-line", "the likeliest"]]),
+        : [curve === best ? ["confidence", "95 % for the curve"] : ["best-line", "the likeliest curve"]]),
       ...this.scene.others.map(({ name }, k) => ["saved-line", name, dashes(k)]),
     ];
     const sample = (look, dash) =>

@@ -85,10 +85,10 @@ class Mixture {
     this.prompts = [
       { text: "press Step, then Run, until nothing moves", done: () => this.standing.now.isTop },
       {
-        text: "Start anew and Run: find a start that gets stuck lower",
+        text: "press Start anew and Run: find a lower maximum",
         done: () => Math.abs(this.standing.below() ?? 0) > SAME,
       },
-      { text: "drag one point far away: who takes it?", done: ({ points }) => points !== null },
+      { text: "drag one point far away: which ring takes it?", done: ({ points }) => points !== null },
     ];
   }
 
@@ -326,8 +326,8 @@ class Mixture {
     const below = this.standing.below();
     if (below === null) return "Another start may find a higher one: press Start anew.";
     return below > SAME
-      ? `It is stuck: another start was ${fixed(below, 2)} nats higher.`
-      : "No start so far was higher.";
+      ? `This is not the highest maximum: another start ended ${fixed(below, 2)} nats higher.`
+      : "No start so far ended higher.";
   }
 
   #drawFacts({ climb, shift, own, placed, saved }, at) {

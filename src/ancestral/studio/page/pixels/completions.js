@@ -16,7 +16,7 @@ export class CompletionList {
     this.node = panel(
       "What it can be",
       {
-        hint: "The likeliest images with these pixels, and how probable each model finds them. Press one to take it.",
+        hint: "The most probable images with these pixels, and their probability under each model. Press one to take it.",
       },
       this.list,
       this.certificate,
@@ -46,7 +46,7 @@ export class CompletionList {
         if (search.rest === 0 && rest < 1e-9) return `${model.name}: no other image is possible.`;
         const n = Math.max(0, search.rows.length - listed.length);
         const found = n ? ` (${n.toLocaleString("en")} found)` : "";
-        return `${model.name}: all others together have at most ${percent(rest)}${found}.`;
+        return `${model.name}: all other images together have at most ${percent(rest)}${found}.`;
       })
       .join(" ");
   }

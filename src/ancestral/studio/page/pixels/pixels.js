@@ -123,7 +123,7 @@ class Pixels {
       "Set pixels",
       {
         tools: [button("Begin an image", () => this.#set(this.#begun()))],
-        hint: `Paint over several, or use the arrow keys with 1, 0 and Delete. “Next” turns an unknown pixel ${on}, then ${off}, then unknown again. A number in an answer is the percentage with which that pixel is ${on}.`,
+        hint: `Paint over several pixels, or use the arrow keys with 1, 0 and Delete. “Next” turns an unknown pixel ${on}, then ${off}, then unknown again. A number in an answer is the percentage with which that pixel is ${on}.`,
       },
       this.brush.node,
     );
@@ -165,7 +165,7 @@ class Pixels {
       { text: "set pixels until only one image is left", done: isOne },
       second
         ? { text: "set pixels on which the models differ by 10 %", done: differ }
-        : { text: "clear all pixels, and draw an image from nothing", done: isOfNothing },
+        : { text: "clear all pixels, and draw a whole image", done: isOfNothing },
     ];
   }
 
@@ -345,7 +345,7 @@ function noteOf(search, draws) {
 function factsOf(model, search) {
   const { low, high } = search.logEvidence;
   const known = high - low > 0.005 ? `${fixed(low, 2)} to ${fixed(high, 2)}` : fixed((low + high) / 2, 2);
-  const facts = { "log p of what is set": search.isImpossible ? "−∞" : `${known} nats` };
+  const facts = { "log p of the set pixels": search.isImpossible ? "−∞" : `${known} nats` };
   if (model.entropy) facts.Entropy = `${fixed(model.entropy, 2)} nats`;
   if (model.excess !== undefined) facts["Worse than Tables by"] = `${fixed(model.excess, 4)} nats an image`;
   if (model.parameters) facts.Parameters = model.parameters.toLocaleString("en");

@@ -40,7 +40,7 @@ export class Sampling {
         "The draw, pixel by pixel",
         {
           tools: [button("One pixel", () => this.#step())],
-          hint: "Each pixel is drawn given those before it and those you set. The models get the same random numbers; a filled dot is a pixel drawn on.",
+          hint: "Each pixel is drawn given those before it and those you set. The models get the same random numbers. A filled dot means that the pixel is on.",
         },
         this.steps.node,
       ),
@@ -133,7 +133,7 @@ export class Sampling {
       const n = all.rows.length;
       const which =
         n <= N_LEAVES && !all.rest ? `All ${n} images` : `The ${Math.min(n, N_LEAVES)} likeliest images`;
-      this.treeTitle.textContent = `${which}, ${model.name}: each path is one, from its first pixel to its last.`;
+      this.treeTitle.textContent = `${which}, ${model.name}: each path is one image, from its first pixel to its last.`;
     }
     const weights = new Map(search.rows.map(({ levels, p }) => [key(levels), p]));
     const isInOrder = drawn?.every(({ i }, k) => i === k); // a mixture's member has an order of its own

@@ -53,12 +53,12 @@ class Room {
   }
 
   prompts = [
-    { text: "Fix one column: which other moves most?", done: ({ fixed }) => Object.keys(fixed).length > 0 },
+    { text: "Fix one column: which other changes most?", done: ({ fixed }) => Object.keys(fixed).length > 0 },
     {
       text: "Fix two that contradict each other: log p falls.",
       done: (_, view) => view.together < CONTRADICT,
     },
-    { text: "Draw rows until one is odder than 95 %.", done: (_, view) => view.odd >= STRANGE },
+    { text: "Draw rows until one is odder than 95 % of draws.", done: (_, view) => view.odd >= STRANGE },
   ];
 
   // ---- what is known ---------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class Room {
     this.controls = [
       panel(
         "A row",
-        { hint: "What is fixed stays; the rest is drawn, from the root of the tree down." },
+        { hint: "Fixed columns stay; the others are drawn, from the root of the tree down." },
         el(
           "div",
           { class: "row" },
@@ -166,13 +166,13 @@ class Room {
     const { source, used, members, weights, left_out: out } = this.data;
     const { k } = this.trees.members[0];
     const from = used ? `Fitted here to ${used}` : "A saved model";
-    const first = `${source ? `${source}. ` : ""}${from}: each column hangs on a hidden state, one of ${k}.`;
+    const first = `${source ? `${source}. ` : ""}${from}: each column has a hidden state, one of ${k}.`;
     const share = fixed(100 * weights[this.heaviest], 0);
     const trees =
       members.length > 1
-        ? ` Of its ${members.length} trees the heaviest is drawn (${share} %); answers take all.`
+        ? ` The picture shows the heaviest of its ${members.length} trees (${share} %); answers use all.`
         : "";
-    const left = out.length ? ` Left out, since empty or text that hardly repeats: ${out.join(", ")}.` : "";
+    const left = out.length ? ` Left out, because empty or text that hardly repeats: ${out.join(", ")}.` : "";
     return `${first}${trees}${left}`;
   }
 
@@ -334,7 +334,7 @@ class Room {
     const { column } = this.page.state;
     const d = this.columns.length;
     this.listTitle.textContent = isFixed
-      ? "How far each moved from the whole table, in nats (Kullback–Leibler):"
+      ? "How much each changed from the whole table, in nats (Kullback–Leibler):"
       : `What each tells about ${this.columns[column].name}, in nats (mutual information):`;
     const found = this.columns
       .map((_, i) => i)
