@@ -363,7 +363,8 @@ def without_index(app: Any, what: str, name: str, obj: Any, options: Any, lines:
 OF_ENTRIES = {"Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns", "See Also"}
 FITTED = re.compile(r"(?<![\w./])(\w*[a-z]_)(?!\w)")
 ESCAPED = r"\_"
-DOTTED = re.compile(r"(?<!`)`(\.[^`]+)`(?!`)")  # endings of files, whose point a link would drop
+# Endings of files, such as `.npz`: as names they would lose their point.
+DOTTED = re.compile(r"(?<![`\w])`(\.\w[^`\s]*)`(?!`)")
 
 
 def as_written(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

@@ -104,8 +104,7 @@ class Tables:
             levels = table.shape
         if scaled:
             logger.info(
-                "%d of %d tables had rows whose sum is close to one but not exactly one (the "
-                "first is table %d): they were rescaled.",
+                "%d of %d tables had rows that sum to one only nearly, the first table %d: scaled.",
                 len(scaled),
                 len(tables),
                 scaled[0],
