@@ -120,7 +120,7 @@ class Graph:
         if isinstance(adjacency, Graph):
             raise DataTypeError(
                 f"adjacency is a {adjacency!r}, whose nodes have an order of their own: give a "
-                "matrix, graph.to_dense(unknown=numpy.nan), with features whose rows stand in the "
+                "matrix, graph.to_dense(unknown=numpy.nan), with features whose rows are in the "
                 "order of graph.node_names: frame.loc[list(graph.node_names)], where its index "
                 "holds the names."
             )
