@@ -15,11 +15,18 @@ import pypandoc
 DOCS = Path(__file__).resolve().parent
 WRITTEN = DOCS.parent / "src" / "ancestral" / "report" / "text" / "derivations.typ"
 
-# The chapters whose derivations the report prints, and how many of their first steps.
-REPORTED = {"linear_gaussian": 3, "ppca": 11, "inner_product_graph": 10}
+# The chapters whose derivations the report prints, and the steps that it takes.
+REPORTED = {
+    "lstm_autoregressive": [7, 8, 11],
+    "tabular_autoregressive": [10],
+    "ppca": [*range(1, 12)],
+    "inner_product_graph": [1, 2, 3, 4, 5, 7, 8, 9, 10],
+    "linear_gaussian": [1, 2, 3],
+}
 
 HEAD = """\
-// The steps of the derivations in docs/models, as (title, body). Made by docs/make_derivations.py.
+// Steps of the derivations in docs/models, by number, as (title, body).
+// Made by docs/make_derivations.py.
 #let derivations = (
 """
 STEP = re.compile(r"^\*\*Step (\d+): (.+?)\.\*\*\s+", re.MULTILINE)
@@ -54,10 +61,12 @@ def typst(markdown: str) -> str:
 def written() -> str:
     """Give the text of the file."""
     parts = [HEAD]
-    for name, count in REPORTED.items():
+    for name, taken in REPORTED.items():
+        found = steps((DOCS / "models" / f"{name}.md").read_text("utf-8"))
         parts.append(f"  {name}: (\n")
-        for title, body in steps((DOCS / "models" / f"{name}.md").read_text("utf-8"))[:count]:
-            parts.append(f"    (\n[{typst(title)}],\n[\n{typst(body)}\n],\n    ),\n")
+        for k in taken:
+            title, body = found[k - 1]
+            parts.append(f'    "{k}": (\n[{typst(title)}],\n[\n{typst(body)}\n],\n    ),\n')
         parts.append("  ),\n")
     return "".join([*parts, ")\n"])
 
