@@ -124,7 +124,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "changelog": []}
+html_sidebars = {"index": [], "changelog": [], "glossary": [], "trust": []}
 
 
 def end_blocks(app: Any, doctree: nodes.document) -> None:
