@@ -13,7 +13,7 @@ from ancestral import InnerProductGraph, datasets, viz
 graphs = datasets.classrooms(20)
 newton = InnerProductGraph().fit(graphs)
 ascent = InnerProductGraph(solver="gradient_ascent", random_state=0).fit(graphs)
-steps = len(newton.history_), len(ascent.history_)
+steps = len(newton.history_), len(ascent.history_) - 1  # its first line is the start
 print(f"Newton: {steps[0]} steps; gradient ascent: {steps[1]} steps")
 print(f"a = {newton.slope_:.3f} ± {newton.standard_errors_[0]:.3f}")
 
