@@ -148,6 +148,17 @@ def test_the_landing_page_and_the_search_know_the_models(site: Path) -> None:
 # ---- without Sphinx ------------------------------------------------------------------------------
 
 
+def test_every_model_has_a_chapter_and_the_guides_are_there() -> None:
+    sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+    try:
+        from reference import GUIDES, chapter_of
+    finally:
+        sys.path.pop(0)
+    ours = [entry.name for entry in MODELS if entry.module.startswith("ancestral.")]
+    pages = [*map(chapter_of, ours), *(page for guides in GUIDES.values() for page in guides)]
+    assert not [page for page in pages if not (ROOT / "docs" / f"{page}.md").exists()]
+
+
 def test_every_method_of_a_model_has_one_task() -> None:
     tasks = [name for names in TASKS.values() for name in names]
     assert len(tasks) == len(set(tasks))

@@ -30,6 +30,16 @@ FACES = {
     "graphs": "Graphs",
 }
 MODULES = ("io", "datasets", "scores", "streaming", "viz", "errors")
+# Pages of the site that show what is described here; a model's chapter is found by its name.
+GUIDES = {
+    "io": ("start/files", "start/your_network"),
+    "scores": ("start/choosing", "start/ties_with_gaps"),
+    "streaming": ("start/larger_than_memory",),
+    "viz": ("models/pictures",),
+    "Graph": ("start/your_network",),
+    "Tables": ("models/tabular_autoregressive",),
+    "load": ("start/saving",),
+}
 
 
 # Fitted values that every model has.
@@ -125,11 +135,25 @@ def in_words(text: str) -> str:
     return text.replace("`", "``").replace("*", r"\*").replace("|", r"\|").replace("_ ", r"\_ ")
 
 
+def chapter_of(name: str) -> str:
+    """Return the page of a model's chapter."""
+    words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z][a-z]+|[A-Z]+", name)
+    return f"models/{'_'.join(words).lower()}"
+
+
+def see(pages: tuple[str, ...], what: str) -> Iterator[str]:
+    """Yield a line that links pages of the site."""
+    if pages:
+        links = ", ".join(f":doc:`/{page}`" for page in pages)
+        yield from [f"{what}: {links}.", ""]
+
+
 def model_page(ref: Reference, name: str) -> Iterator[str]:
     """Yield the lines of a model's page."""
     cls = ref.models[name]
     methods = methods_of(cls)
     yield from title(name)
+    yield from see((chapter_of(name),), "The chapter, with derivation, cost and examples")
     rows = [
         (task.capitalize(), ", ".join(ref.place(name, n).link(n, kind="meth") for n in names))
         for task, names in tasks_of({*methods})
@@ -154,10 +178,10 @@ def model_page(ref: Reference, name: str) -> Iterator[str]:
             yield from [f".. automethod:: ancestral.{name}.{n}", ""]
 
 
-def in_gallery(target: str) -> Iterator[str]:
-    """Yield the examples of the gallery that use a name."""
+def in_gallery(*targets: str) -> Iterator[str]:
+    """Yield the examples of the gallery that use one of these names, or nothing."""
     yield from [
-        f".. minigallery:: {target}",
+        f".. minigallery:: {' '.join(targets)}",
         "   :add-heading: In the gallery",
         "   :heading-level: -",
         "",
@@ -210,10 +234,12 @@ def module_page(ref: Reference, name: str) -> Iterator[str]:
     module = importlib.import_module(f"ancestral.{name}")
     yield from title(f"ancestral.{name}")
     yield from [f".. module:: {module.__name__}", "", summary_of(module.__doc__), ""]
+    yield from see(GUIDES.get(name, ()), "Pages with examples")
     here = {n: value for n, (where, value) in ref.others.items() if where == module.__name__}
     yield from table(
         [(ref.place(n).link(n), in_words(summary_of(value.__doc__))) for n, value in here.items()]
     )
+    yield from in_gallery(*(f"{module.__name__}.{n}" for n in here))
     for n, value in here.items():
         yield from title(n, "-")
         yield from described(f"{module.__name__}.{n}", value)
@@ -223,7 +249,9 @@ def plain_page(ref: Reference, name: str) -> Iterator[str]:
     """Yield the lines of the page of one class or function."""
     module, value = ref.others[name]
     yield from title(name)
+    yield from see(GUIDES.get(name, ()), "Pages with examples")
     yield from described(f"{module}.{name}", value)
+    yield from in_gallery(f"{module}.{name}")
 
 
 def contents(ref: Reference) -> Iterator[str]:
@@ -335,6 +363,8 @@ def without_index(app: Any, what: str, name: str, obj: Any, options: Any, lines:
 OF_ENTRIES = {"Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns", "See Also"}
 FITTED = re.compile(r"(?<![\w./])(\w*[a-z]_)(?!\w)")
 ESCAPED = r"\_"
+# Endings of files, such as `.npz`: as names they would lose their point.
+DOTTED = re.compile(r"(?<![`\w])`(\.\w[^`\s]*)`(?!`)")
 
 
 def as_written(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -365,7 +395,7 @@ def as_written(app: Any, what: str, name: str, obj: Any, options: Any, lines: li
             for mark in ("|", "**"):
                 parts[::2] = [part.replace(mark, "\\" + "\\".join(mark)) for part in parts[::2]]
             parts[::2] = [FITTED.sub(r"\ ``\1``\ ", part) for part in parts[::2]]
-            line = "`".join(parts)
+            line = DOTTED.sub(r"``\1``", "`".join(parts))
         done.append(line)
         above = line or above
     lines[:] = done

@@ -432,7 +432,7 @@ def refuse_input(out: PathLike, inputs: Iterable[Any], *, door: str = "call") ->
             )
         if is_read:
             raise SaveError(
-                f"{shown(out)}: stands in {shown(name)}, and would be read as data the next time. "
+                f"{shown(out)}: is in {shown(name)}, and would be read as data the next time. "
                 "Name a file elsewhere."
             )
 

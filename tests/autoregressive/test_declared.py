@@ -194,7 +194,7 @@ def test_searches_over_smoothing_give_numbers() -> None:
     [
         ({"ski": SKY}, "'ski', which is no column of X: those are 'sky', 'wet'"),
         ([SKY], "1 entries, and X has 2 columns"),
-        ("abc", "says no levels"),
+        ("abc", "holds no levels"),
         ({"sky": "abc"}, "column 'sky' are 'abc': give a list"),
         ({"sky": []}, "none: declare one or more"),
         ({"sky": ["sun", "sun", "rain"]}, "'sun' more than once"),
@@ -203,7 +203,7 @@ def test_searches_over_smoothing_give_numbers() -> None:
         ({"sky": ["sun", None]}, 'missing="level"'),
         ({"sky": ["sun", float("nan")]}, 'missing="level"'),
         ({"sky": ["sun", "hail"]}, "'rain' at row 1, column 'sky', a level that is not declared"),
-        (3, "says no levels"),
+        (3, "holds no levels"),
         ({"sky": [2**70]}, "64 bits"),
     ],
 )

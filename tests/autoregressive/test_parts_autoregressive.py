@@ -177,7 +177,7 @@ def test_too_many_rows_for_a_chain_are_refused_with_their_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gathering, "MOST", 300)
-    said = r"fitted to all rows at once, and 90 of them are .*LSTMAutoregressive"
+    said = r"fitted to all rows at once, but 90 of them are .*LSTMAutoregressive"
     with pytest.raises(ModelError, match=said):
         fit_chunks(chain(), pieces(BITS, (60, 90)))
 

@@ -187,7 +187,7 @@ def test_ctrl_c_ends_the_step_and_saves(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.usefixtures("many")
 def test_a_training_that_did_not_see_all_rows_says_so() -> None:
-    with pytest.warns(AncestralWarning, match=r"ended at step 2 of 2, of 30 .* some 60 of 200"):
+    with pytest.warns(AncestralWarning, match=r"ended at step 2 of 2, of 30 .* about 60 of 200"):
         network(max_steps=2)._fit_from(lambda new: parts_of(new, rows(), None, (100,)))
 
 

@@ -69,7 +69,7 @@ def test_models_of_other_things_are_refused_with_the_reason(run, cloud, icons_mo
     assert run("fit", "linear", tmp_path / "fit.csv", "--target", "c", "-o", line)[0] == 0
     for files, words in (
         ((icons_model, p), ("probabilities of levels", "densities of real numbers")),
-        ((p, line), ("densities of a target", "not compared")),
+        ((p, line), ("densities of a target", "cannot be compared")),
         ((p, q), ("a, b, c", "a, b", "other columns")),
         ((p,), ("two models or more",)),
         ((p, p), ("twice",)),

@@ -219,8 +219,14 @@ def test_an_address_may_be_written_to(run, numbers, tmp_path):
         (("score", "{model}", "{empty}"), "no files"),
         (("score", "{model}", "{numbers}", "--leave-one-out"), "has no use"),
         (("score", "{model}", "{numbers}", "--key", "a"), "--key has no use"),
-        (("score", "{model}", "{numbers}", "-o", "{numbers}/x.parquet"), "stands in"),
-        (("score", "{model}", "{numbers}/*.csv", "-o", "{numbers}/new.csv"), "stands in"),
+        (
+            ("score", "{model}", "{numbers}", "-o", "{numbers}/x.parquet"),
+            "and would be read as data",
+        ),
+        (
+            ("score", "{model}", "{numbers}/*.csv", "-o", "{numbers}/new.csv"),
+            "and would be read as data",
+        ),
         (("score", "{model}", "{numbers}", "-o", "{none}/x.xlsx"), "end the name in"),
         (("score", "{model}", "{numbers}", "-o", "nowhere://x.csv"), "nowhere"),
         (("impute", "{model}", "{numbers}"), "name a file, as in -o"),

@@ -245,7 +245,7 @@ def test_step_7_when_there_is_no_maximum() -> None:
     assert values[0] > -np.log(2)
     assert (np.diff(values) > 0).all()
     assert values[-1] == pytest.approx(0, abs=1e-12)
-    with pytest.raises(ModelError, match="foresee every link"):
+    with pytest.raises(ModelError, match="predict every link"):
         Latent(1).fit(A)
 
 

@@ -199,7 +199,7 @@ def test_rows_held_out_are_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.usefixtures("many")
 def test_a_training_that_did_not_see_all_rows_says_so() -> None:
-    with pytest.warns(AncestralWarning, match=r"ended at step 2 of 2, of 30 .* some 60 of 200"):
+    with pytest.warns(AncestralWarning, match=r"ended at step 2 of 2, of 30 .* about 60 of 200"):
         network(max_steps=2)._fit_from(lambda new: parts_of(new, rows(), (100,)))
 
 

@@ -327,10 +327,10 @@ def test_links_that_stand_twice_are_named_with_part_and_row(monkeypatch: Any, mo
     blocks = blocks_of(graph, 4)
     one, two = blocks[0], blocks[2]
     again = replace(two, i=np.append(two.i, one.j[3]), j=np.append(two.j, one.i[3]))
-    with pytest.raises(DataError, match=r"stands at row \d+ .* of part 2, and again at row 3 .*"):
+    with pytest.raises(DataError, match=r"occurs at row \d+ .* of part 2, and again at row 3 .*"):
         fitted(DyadicGraph(["match:house"]), [one, blocks[1], again, blocks[3]])
     within = replace(two, i=np.append(two.i, two.j[3]), j=np.append(two.j, two.i[3]))
-    with pytest.raises(DataError, match=rf"stands at row {len(two.i)}, and again at row 3:"):
+    with pytest.raises(DataError, match=rf"occurs at row {len(two.i)}, and again at row 3:"):
         fitted(DyadicGraph(["match:house"]), [within])
     loop = replace(two, i=np.append(two.i, 5), j=np.append(two.j, 5))
     with pytest.raises(DataError, match=f"link at row {len(two.i)} leads from node 5 to itself"):

@@ -248,7 +248,7 @@ def test_work_that_is_given_up_is_one_error(how: str, tmp_path: Path) -> None:
         thread = once_begun(marker, act)
         refused(
             lambda: fit_dask(model, [X, dask.delayed(wait)(str(marker))], client=client),
-            "is gone, or gave the work up|by too little memory or a crash",
+            "is gone, or gave the work up|because of too little memory or a crash",
             "model is unchanged",
             kind=ModelError,
         )

@@ -115,7 +115,7 @@ def test_links_of_bad_ends_are_named_with_part_and_row() -> None:
         fit(words, words[:1, ::-1])
     with pytest.raises(DataError, match="have no column 'sender'"):
         fit(gap, ends=("sender", "target"))
-    with pytest.raises(DataError, match=r"shape \(3, 3\): two columns"):
+    with pytest.raises(DataError, match=r"shape \(3, 3\): give two columns"):
         fit(np.zeros((3, 3)))
     with pytest.raises(DataError, match="key='id' is no column of nodes, which has 'age', 'house'"):
         fit(links, key="id")

@@ -566,15 +566,15 @@ def test_weights_of_densities_are_columns(rides: Any, tmp_path: Path) -> None:
         ("rows/0.npy", "rows/../rows/0.npy", "is an input of this call"),
         (["rows/1.npy", "rows/0.npy"], "rows/0.npy", "is an input of this call"),
         ("rows/0.npy", "link.npy", "is an input of this call"),
-        ("rows", "rows/2.npy", "stands in"),
-        ("rows", "rows/below/2.parquet", "stands in"),
-        ("other", "rows/2.npy", "stands in"),
-        ("rows/*.npy", "rows/2.npy", "stands in"),
+        ("rows", "rows/2.npy", "and would be read as data"),
+        ("rows", "rows/below/2.parquet", "and would be read as data"),
+        ("other", "rows/2.npy", "and would be read as data"),
+        ("rows/*.npy", "rows/2.npy", "and would be read as data"),
         ("rows/*.npy", "rows/1.npy", "is an input of this call"),
-        ("**/*.npy", "rows/below/2.npy", "stands in"),
-        ("ro*", "rows/2.npy", "stands in"),
-        ("memory://rows", "memory://rows/2.npy", "stands in"),
-        ("memory://rows/*.npy", "memory://rows/2.npy", "stands in"),
+        ("**/*.npy", "rows/below/2.npy", "and would be read as data"),
+        ("ro*", "rows/2.npy", "and would be read as data"),
+        ("memory://rows", "memory://rows/2.npy", "and would be read as data"),
+        ("memory://rows/*.npy", "memory://rows/2.npy", "and would be read as data"),
         ("memory://rows/2.npy", "memory://rows/2.npy", "is an input of this call"),
         ("rows/*.npy", "rows/2.csv", None),
         ("rows", "2.npy", None),
@@ -610,7 +610,7 @@ def test_nothing_is_written_where_data_are_read(
 def test_a_source_knows_what_it_was_opened_by(cloud: Any, tmp_path: Path) -> None:
     np.save(tmp_path / "0.npy", cloud)
     source = ancestral.streaming.source_of_paths(tmp_path)
-    with pytest.raises(SaveError, match="stands in"):
+    with pytest.raises(SaveError, match="and would be read as data"):
         writing.impute(PPCA(2).fit(cloud), source, tmp_path / "1.npy")
 
 

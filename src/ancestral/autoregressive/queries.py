@@ -222,7 +222,7 @@ class DiscreteConditions(DiscreteDensity, Conditions):
         n_particles: int | None = None,
         random_state: Any = None,
     ) -> dict[Any, NDArray[np.float64]]:
-        """Return the probabilities of each value's levels given what is known of its row.
+        """Return the probabilities of each value's levels given the known values of its row.
 
         Parameters
         ----------

@@ -104,8 +104,7 @@ class Tables:
             levels = table.shape
         if scaled:
             logger.info(
-                "%d of %d tables had rows whose sum is close to one but not exactly one (the "
-                "first is table %d): they were rescaled.",
+                "%d of %d tables had rows that sum to one only nearly, the first table %d: scaled.",
                 len(scaled),
                 len(tables),
                 scaled[0],
@@ -185,8 +184,8 @@ def _wrong_row(row: NDArray[np.float64], total: float) -> str:
     if odd.any():
         level = int(np.argmax(odd))
         return (
-            f"level {level} of the row [{shown}] is {row[level]:g}; a reachable prefix needs "
-            "probabilities. Correct the row, or make its prefix impossible."
+            f"level {level} of the row [{shown}] is {row[level]:g}; a prefix that can be reached "
+            "needs probabilities. Mend the row, or make its prefix impossible."
         )
     mend = "Divide it by its sum." if total else "Mend the row, or make its prefix impossible."
     return f"the row [{shown}] sums to {total:.9g}, and probabilities sum to 1. {mend}"

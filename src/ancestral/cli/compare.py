@@ -84,7 +84,7 @@ def command(files: tuple[Path, ...], data: str, *, as_json: bool, **asked: Any) 
 def _named(files: tuple[Path, ...]) -> dict[str, Path]:
     """Return the models' files by names that tell them apart."""
     if len({file.resolve() for file in files}) < len(files):
-        raise click.UsageError("a model stands there twice: name each file once.")
+        raise click.UsageError("a model file is named twice: name each file once.")
     stems = [file.name for file in files]
     whole = len(set(stems)) < len(stems)
     return {str(file) if whole else file.name: file for file in files}

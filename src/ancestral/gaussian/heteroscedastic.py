@@ -464,7 +464,7 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
         return mean - half, mean + half
 
     def coefficient_intervals(self, level: float = 0.95) -> Interval:
-        """Return an interval for the mean's intercept (where there is one) and coefficients.
+        """Return an interval for the mean's intercept (if there is one) and coefficients.
 
         Parameters
         ----------

@@ -120,7 +120,7 @@ class Graph:
         if isinstance(adjacency, Graph):
             raise DataTypeError(
                 f"adjacency is a {adjacency!r}, whose nodes have an order of their own: give a "
-                "matrix, graph.to_dense(unknown=numpy.nan), with features whose rows stand in the "
+                "matrix, graph.to_dense(unknown=numpy.nan), with features whose rows are in the "
                 "order of graph.node_names: frame.loc[list(graph.node_names)], where its index "
                 "holds the names."
             )
@@ -176,7 +176,7 @@ class Graph:
         vars(self).update(feature_names=named_so, _columns=None, _has_gaps=gaps)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"a Graph cannot be changed: make a new Graph with another {name}.")
+        raise AttributeError(f"a Graph does not change: make another with another {name}.")
 
     def __repr__(self) -> str:
         links = "arcs" if self.directed else "edges"

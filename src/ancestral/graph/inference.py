@@ -285,7 +285,7 @@ def likelihood_ratio(smaller: Any, larger: Any) -> LikelihoodRatio:
         raise ModelError(
             f"a likelihood-ratio test compares nested models, and {lack}: call "
             "larger.likelihood_ratio_test(smaller), where the larger model has all terms of the "
-            "smaller and others beside them."
+            "smaller one and others."
         )
     if smaller.l2 or larger.l2:
         raise ModelError(

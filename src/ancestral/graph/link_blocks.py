@@ -86,7 +86,7 @@ def _twice(nodes: Graph, code: int, *places: str) -> str:
     both = "" if nodes.directed else ", whichever way it is written"
     mend = "" if nodes.directed else ", or pass directed=True if links have a direction"
     where = f" at {places[0]}, and again at {places[1]}" if places else " twice"
-    return f"the link of {i} and {j} stands{where}: give each link once{both}{mend}."
+    return f"the link of {i} and {j} occurs{where}: give each link once{both}{mend}."
 
 
 # ---- looks -------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def parsed(terms: Any) -> list[Term]:
     found = [_term(text) for text in terms]
     for k, term in enumerate(found):
         if term in found[:k]:
-            raise ModelError(f"the term {term.text!r} stands twice: leave one of them out.")
+            raise ModelError(f"the term {term.text!r} is given twice: leave one of them out.")
     return found
 
 

@@ -206,7 +206,7 @@ def _first_cells(text: _Text) -> tuple[int, list[str]]:
         raise DataError(f"{text.name}: holds blank lines and cells alone.")
     if len(cells) == 1 and all(len(line.split()) > 1 for line in head):
         raise FormatError(
-            f"{text.name}: looks separated by spaces, or of fixed width, which is not guessed: "
+            f"{text.name}: looks separated by spaces, or of fixed width, which is never guessed: "
             "save it comma-separated, or pass sep=' ' where each space ends a cell."
         )
     return line, [cell.strip() for cell in cells]

@@ -156,7 +156,7 @@ def listed(source: Source) -> Iterator[Piece]:
         raise
     except Exception as error:
         raise DataError(
-            f"part {number} could not be made: {seen_of(error)}. Correct what yields the chunks."
+            f"part {number} could not be made: {seen_of(error)}. Mend what yields the chunks."
         ) from error
 
 

@@ -165,7 +165,7 @@ def refuse_no_rows(name: str, header: Header, offset: int, size: int) -> None:
             f"1-D or 2-D, C-ordered array of numbers. Save {mend}."
         )
     if 0 in shape[1:]:
-        raise FormatError(f"{name}: holds shape {shape}: the rows have no columns.")
+        raise FormatError(f"{name}: holds shape {shape}: rows without columns are no data.")
     promised = offset + math.prod(shape) * dtype.itemsize
     if size < promised:
         raise FormatError(

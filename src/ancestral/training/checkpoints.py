@@ -123,8 +123,7 @@ class Checkpoints:
             return state
         if files:
             raise FormatError(
-                f"{shown(self.folder)}: no checkpoint in it is complete. Empty the folder and "
-                "start again."
+                f"{shown(self.folder)}: no checkpoint in it is whole. Empty it, start over."
             )
         return None
 

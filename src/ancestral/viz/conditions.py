@@ -170,7 +170,7 @@ def _are_conditions(value: Any) -> bool:
 def _unknown_rows(model: Any, X: Any) -> tuple[Any, NDArray[np.float64], list[str]]:
     """Return rows as the model takes them, as numbers with NaN, and what each is called."""
     if X is None:
-        raise DataError("X is needed beside a model: images with NaN where unknown.")
+        raise DataError("X is needed with a model: images with NaN where unknown.")
     X = _taken.columns_of_model(model, X)
     rows = as_numbers(X, name="X", ndim=2).astype(np.float64)
     labels = _taken.row_names(X) or [f"row {k}" for k in range(len(rows))]

@@ -89,7 +89,7 @@ def fit_panel(
 def _graphs_beside(graphs: Any) -> list[Any]:
     """Return the graphs that were given beside a model."""
     if graphs is None:
-        raise DataError("graphs are needed beside a model, as in (model, graphs).")
+        raise DataError("graphs are needed with a model, as in (model, graphs).")
     return [one.graph for one in graphs_of(graphs)]
 
 

@@ -142,7 +142,7 @@ def probability_collage(
     _taken.refuse_others("probability_collage", f"{IMAGES}, with their probabilities", images)
     if probabilities is None:
         raise DataError(
-            "probabilities are needed beside images. Pass them, as in "
+            "probabilities are needed with images. Pass them, as in "
             "numpy.exp(model.log_density(images)), or a fitted model alone."
         )
     stack = as_images(images, shape)

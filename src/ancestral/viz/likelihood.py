@@ -123,7 +123,7 @@ N_ERRORS = 4.0  # standard errors that are shown to either side of a maximum
 def _likelihood_of(model: Any, graphs: Any) -> Callable[[float, float], float]:
     """Return the log-likelihood of graphs as a function of (a, b)."""
     if graphs is None:
-        raise DataError("graphs are needed beside a model, as in (model, graphs).")
+        raise DataError("graphs are needed with a model, as in (model, graphs).")
     statistics = model.pair_statistics([one.graph for one in graphs_of(graphs)])
     value: Callable[[float, float], float] = statistics.log_likelihood
     return value

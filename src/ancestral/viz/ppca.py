@@ -62,7 +62,7 @@ def spectrum(
     _taken.refuse_others("spectrum", "a fitted PPCA, or eigenvalues", eigenvalues)
     if noise_variance is None or n_components is None:
         raise DataError(
-            "noise_variance and n_components are needed beside eigenvalues. "
+            "noise_variance and n_components are needed with eigenvalues. "
             "Pass both, or a fitted PPCA."
         )
     lam = _style.numbers(eigenvalues, "eigenvalues")
@@ -202,7 +202,7 @@ _PRIOR = {"color": _style.INK, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zord
 def _rows_of(model: Any, X: Any) -> Any:
     """Return the rows to draw, as the model takes them."""
     if X is None:
-        raise DataError("X is needed beside a model: the rows to draw, as in (model, X).")
+        raise DataError("X is needed with a model: the rows to draw, as in (model, X).")
     return _taken.columns_of_model(model, X)
 
 
@@ -243,7 +243,7 @@ def _of_means(Z: ArrayLike, covariance: Any) -> _Plane:
     """Return means that were computed before."""
     if covariance is None:
         raise DataError(
-            "covariance is needed beside means of latents. Pass it, or a fitted model and rows X."
+            "covariance is needed with means of latents. Pass it, or a fitted model and rows X."
         )
     Z = _style.numbers(Z, "Z", 2)
     C = _style.numbers(covariance, "covariance", 2)
@@ -491,7 +491,7 @@ def heldout_curve(
     wants = "a fitted PPCA and held-out rows, or latent dimensions and densities"
     _taken.refuse_others("heldout_curve", wants, n_components)
     if heldout is None:
-        raise DataError("heldout is needed beside train. Pass it, or a fitted PPCA and rows X.")
+        raise DataError("heldout is needed with train. Pass it, or a fitted PPCA and rows X.")
     d = _style.numbers(n_components, "n_components")
     curves = {
         "train": _style.numbers(train, "train"),

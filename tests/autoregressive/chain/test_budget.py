@@ -103,7 +103,7 @@ def test_the_race_is_run_on_some_of_many_rows(monkeypatch: pytest.MonkeyPatch) -
 def test_what_a_budget_cannot_be_is_refused() -> None:
     with pytest.raises(ModelError, match="cpu_seconds"):
         chain(cpu_seconds=0.0).fit(BITS)
-    with pytest.raises(ModelError, match="n_jobs=2 works in others"):
+    with pytest.raises(ModelError, match="n_jobs=2 works in other processes"):
         chain(cpu_seconds=5.0, n_jobs=2).fit(BITS)
 
 

@@ -197,7 +197,7 @@ class LineInference(Line):
         return self._at_rows(X) @ self.inverse_root_
 
     def coefficient_intervals(self, level: float = 0.95) -> Interval:
-        """Return an interval for the intercept (first, where there is one) and each coefficient.
+        """Return an interval for the intercept (first, if there is one) and each coefficient.
 
         Parameters
         ----------
@@ -330,7 +330,7 @@ class LineInference(Line):
         Returns
         -------
         ndarray of shape (n_draws, p) or (n_draws, n_targets, p)
-            In the order of `standard_errors_`: the intercept first, where there is one. nan, with a
+            In the order of `standard_errors_`: the intercept first, if there is one. nan, with a
             warning, for draws whose rows do not determine the coefficients.
 
         Raises
@@ -349,7 +349,7 @@ class LineInference(Line):
         References
         ----------
         Freedman (1981), Bootstrapping regression models, Annals of Statistics 9 (its correlation
-        model, which holds whatever the variances are).
+        model, which is valid for any variances).
 
         Examples
         --------

@@ -254,7 +254,7 @@ def check_how(n_components: Any, max_components: Any) -> None:
     if not isinstance(way, str):
         if max_components is not None:
             raise ModelError(
-                f"max_components={max_components!r} has no effect beside "
+                f"max_components={max_components!r} has no effect with "
                 f"n_components={n_components!r}. Drop it, or let the data choose."
             )
         is_real = isinstance(n_components, Real) and not isinstance(n_components, Integral)

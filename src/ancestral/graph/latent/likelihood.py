@@ -15,7 +15,7 @@ a_i + a_j is one inner product of [x_i, a_i, 1] and [x_j, 1, a_j].
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -51,6 +51,19 @@ class Places:
     b: float
     effects: Float | None = None
     coef: Float = field(default_factory=lambda: NO_TERMS)
+
+    def centred(self) -> Places:
+        """Return the same logits with effects, where there are any, and positions that sum to 0.
+
+        x_i . x_j = (x_i - c) . (x_j - c) + c . x_i + c . x_j - c . c, which effects and b take up.
+        """
+        if self.effects is None:
+            return self
+        c = self.X.mean(axis=0)
+        effects = self.effects + self.X @ c
+        mean = float(effects.mean())
+        b = self.b + 2 * mean - float(c @ c)
+        return replace(self, X=self.X - c, effects=effects - mean, b=b)
 
     def sides(self) -> tuple[Float, Float]:
         """Return left and right factors, whose products are x_i . x_j + a_i + a_j."""

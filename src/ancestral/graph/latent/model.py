@@ -64,6 +64,7 @@ from ancestral.graph.latent.unbounded import (
     longest,
     refuse_empty_or_complete,
     refuse_far_terms,
+    refuse_sums,
     refuse_unbounded,
 )
 from ancestral.graph.pairs.dyad_sums import dyad_sums
@@ -296,8 +297,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         )
         found, self.history_ = self._climb(likelihood, start)
         self.log_likelihood_ = likelihood.log_likelihood_at(found)
-        if found.effects is not None and not self.l2:
-            found = _centred(found)
+        found = found if self.l2 else found.centred()
         found = replace(found, X=canonical(found.X))
         self.positions_, self.node_effects_, self.coef_ = found.X, found.effects, found.coef
         self.intercept_ = found.b - (float(found.coef @ terms.shift) if terms else 0.0)
@@ -324,13 +324,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         }
         if not parsed_terms:
             return None
-        summed = next((term.text for term in parsed_terms if term.kind == "sum"), None)
-        if summed is not None and self.node_effect and not self.l2:
-            raise ModelError(
-                f"the term {summed!r} adds a number of each node, and so do node effects: no data "
-                "tell them apart. Leave the term out, pass node_effect=False, or pass l2=1, which "
-                "holds the effects near 0."
-            )
+        refuse_sums(parsed_terms if self.node_effect and not self.l2 else [])
         (terms,) = evaluations(parsed_terms, [graph])
         sums = dyad_sums(parsed_terms, [graph]).centred()
         refuse_dependent(sums, sums, self.terms_)
@@ -752,18 +746,6 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
             raise ValueError("attributes must have a value for each node")
         if k:  # the terms must be found again
             self._evaluation()
-
-
-def _centred(at: Places) -> Places:
-    """Return the same logits with effects and positions that sum to 0.
-
-    x_i . x_j = (x_i - c) . (x_j - c) + c . x_i + c . x_j - c . c, which effects and b take up.
-    """
-    c = at.X.mean(axis=0)
-    effects = at.effects + at.X @ c
-    mean = float(effects.mean())
-    b = at.b + 2 * mean - float(c @ c)
-    return replace(at, X=at.X - c, effects=effects - mean, b=b)
 
 
 def _sum_of(matrices: list[sparse.csr_array]) -> sparse.csr_array:

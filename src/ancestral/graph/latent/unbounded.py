@@ -22,6 +22,7 @@ from scipy.optimize import linprog
 
 from ancestral.errors import ModelError
 from ancestral.graph.latent.likelihood import Places, PositionLikelihood
+from ancestral.graph.terms import Term
 
 Float = NDArray[np.float64]
 
@@ -36,6 +37,17 @@ def refuse_empty_or_complete(likelihood: PositionLikelihood) -> None:
         raise ModelError(
             f"{seen} of nodes is linked: b -> {sign}inf, so the likelihood has no finite maximum. "
             "Give other graphs, or pass l2=1 for a penalised fit."
+        )
+
+
+def refuse_sums(terms: Sequence[Term]) -> None:
+    """Raise ModelError for a term that node effects, which are not penalised, can replace."""
+    summed = next((term.text for term in terms if term.kind == "sum"), None)
+    if summed is not None:
+        raise ModelError(
+            f"the term {summed!r} adds a number of each node, and so do node effects: no data "
+            "tell them apart. Leave the term out, pass node_effect=False, or pass l2=1, which "
+            "holds the effects near 0."
         )
 
 

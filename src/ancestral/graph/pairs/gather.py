@@ -284,8 +284,8 @@ def _refuse_incompressible(graphs: Sequence[Graph]) -> None:
     """Raise ModelError when there are any graphs: they do not compress."""
     for graph in graphs:
         raise ModelError(
-            f"a graph of {graph.n_nodes} nodes and {graph.features.shape[1]} features cannot be "
-            'compressed: that needs thousands of nodes and few features. Pass pairs="auto".'
+            f"a graph of {graph.n_nodes} nodes and {graph.features.shape[1]} features does not "
+            'compress: that needs thousands of nodes and few features. Pass pairs="auto".'
         )
 
 
