@@ -18,6 +18,8 @@ sys.path[:0] = [str(DOCS.parent / "src"), str(DOCS / "_ext")]
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(DOCS.parent / "src"), os.environ.get("PYTHONPATH", "")])
 )
+# A notebook shows pyplot's figures only if the shell asks for no other backend.
+os.environ.pop("MPLBACKEND", None)
 
 import ancestral  # noqa: E402
 
