@@ -82,13 +82,13 @@ class Links:
         The ids of the two ends of each.
     directed : bool, sequence of bool, or None
         Whether each has a direction; None where the source says nothing of it.
-    columns : dict of str to sequence
+    columns : mapping of str to sequence
         What the source says beside their ends, a value for each; one may hold their weights.
     """
 
     ends: Sequence[tuple[Any, Any]]
     directed: Any = None
-    columns: dict[str, Sequence[Any]] = field(default_factory=dict)
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
 
 
