@@ -22,7 +22,7 @@ from ancestral.errors import DataError, ModelError
 SHARE = 8  # a file above this part of the machine's memory is not read at once
 TABLES = (".parquet", ".pq", ".csv", ".tsv", ".npy")
 OF_PARTS = {"target", "missing", "sep", "decimal", "thousands", "encoding", "text"}
-OF_GRAPHS = {"attributes", "categorical", "directed", "multiple", "loops", "weights"}
+OF_GRAPHS = {"attributes", "categorical", "directed", "multiple", "loops", "weights", "weight"}
 
 
 def is_large(data: str | None) -> bool:
@@ -78,9 +78,7 @@ def source_of(
             )
     if face == "graphs":
         return source_of_paths(data, graphs=True, **graph_options(reading))
-    how: dict[str, Any] = {
-        name: value for name, value in reading.dialect.items() if name in OF_PARTS
-    }
+    how: dict[str, Any] = {name: getattr(reading, name) for name in ("sep", "decimal")}
     if reading.text is not None:
         how["types"] = dict.fromkeys(listed(reading.text), "text")
     how |= {"dates": True} if face == "mixed" and model is None else {"like": model}
