@@ -77,8 +77,10 @@ def source_of(
                 "part."
             )
     if face == "graphs":
-        return source_of_paths(data, graphs=True, **graph_options(reading))
-    how: dict[str, Any] = {name: getattr(reading, name) for name in ("sep", "decimal")}
+        return source_of_paths(data, graphs=graph_options(reading) or True)
+    how: dict[str, Any] = {
+        name: value for name, value in reading.dialect.items() if name in OF_PARTS
+    }
     if reading.text is not None:
         how["types"] = dict.fromkeys(listed(reading.text), "text")
     how |= {"dates": True} if face == "mixed" and model is None else {"like": model}
