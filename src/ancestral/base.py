@@ -309,6 +309,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         Parameters
         ----------
         path : path-like
+            An older model of this name is replaced; any other file is not.
 
         Returns
         -------
@@ -317,7 +318,8 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         Raises
         ------
         SaveError
-            When the file cannot be written. An old file of this name is then unchanged.
+            When the file cannot be written, or a file of this name is no model. An old file of this
+            name is then unchanged.
 
         Examples
         --------
