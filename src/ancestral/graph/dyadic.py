@@ -127,7 +127,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
 
     Notes
     -----
-    Sums over dyads cost about 3 ns for each dyad and term, and a fit needs about five of them. If
+    Sums over dyads cost some nanoseconds for each dyad and term, and a fit needs about five. If
     nodes have few different values, equal dyads are counted instead, so that a million nodes cost
     only as much as their edges. Memory is proportional to the numbers of nodes, edges and unknown
     dyads. Attributes are centred before terms are computed, so that large offsets lose no digits.
