@@ -160,10 +160,10 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     from 0, by up to some standard errors. A penalty, and more nodes, make the bias smaller.
 
     An iteration visits every pair once, in some ten nanoseconds each on one core. About 30
-    iterations are needed, so 10,000 nodes take about half a minute. With fewer than about five links for each node
-    the likelihood is flat, and several hundred iterations are needed. Memory is proportional to
-    nodes and edges, not to pairs. The likelihood is not concave in X, so another start may lead to
-    another maximum; in simulations random starts never led to a higher one.
+    iterations are needed, so 10,000 nodes take about half a minute. With fewer than about five
+    links for each node the likelihood is flat, and several hundred iterations are needed. Memory is
+    proportional to nodes and edges, not to pairs. The likelihood is not concave in X, so another
+    start may lead to another maximum; in simulations random starts never led to a higher one.
 
     See Also
     --------
