@@ -159,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         print(f"no benchmark {unknown[0]!r}; there are {', '.join(names())}.", file=sys.stderr)
         return 2
-    print("\n".join(machine()))
+    print("; ".join(machine()) + "." if given.markdown else "\n".join(machine()))
     if given.tiny:
         print("A rehearsal with --tiny: the figures mean nothing.")
     for name in given.names or names():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ sys.path[:0] = [str(DOCS.parent / "src"), str(DOCS / "_ext")]
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(DOCS.parent / "src"), os.environ.get("PYTHONPATH", "")])
 )
+# A notebook shows pyplot's figures only if the shell asks for no other backend.
+os.environ.pop("MPLBACKEND", None)
 
 import ancestral  # noqa: E402
 
@@ -135,7 +138,18 @@ def end_blocks(app: Any, doctree: nodes.document) -> None:
             block.rawsource, block[0] = text, nodes.Text(text)
 
 
+UNIT = re.compile(r"(?<=\d) (?=(?:µs|ms|s|kB|MB|GB|MiB|GiB)\b)")
+
+
+def keep_units(app: Any, doctree: nodes.document) -> None:
+    """Keep a number and its unit on one line."""
+    for text in list(doctree.findall(nodes.Text)):
+        if isinstance(text.parent, nodes.paragraph) and UNIT.search(text):
+            text.parent.replace(text, nodes.Text(UNIT.sub("\N{NO-BREAK SPACE}", text)))
+
+
 def setup(app: Any) -> None:
-    """CSV is shown as it is typed, and a doctest without the empty line that ends it."""
+    """CSV is shown as it is typed, a doctest without the empty line that ends it."""
     app.add_lexer("csv", TextLexer)
     app.connect("doctree-read", end_blocks)
+    app.connect("doctree-read", keep_units)

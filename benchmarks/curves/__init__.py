@@ -103,5 +103,6 @@ def run(
 
         for path in sheets([line for line in found if line.family not in UNDRAWN], figures):
             print(f"drawn: {path}", file=sys.stderr)
-    print("\n".join([*machine, "", *(markdown(found) if as_markdown else ())]))
+    where = ["; ".join(machine) + "."] if as_markdown else machine
+    print("\n".join([*where, "", *(markdown(found) if as_markdown else ())]))
     return 0

@@ -41,7 +41,8 @@ def scrape(block: Any, block_vars: Any, gallery_conf: Any) -> str:
     for figure in figures_of(block_vars["example_globals"]):
         if not getattr(figure, SHOWN, False):
             path = next(block_vars["image_path_iterator"])
-            figure.savefig(path, dpi=150)
+            # A title may stand above a figure of images, outside of it.
+            figure.savefig(path, dpi=150, bbox_inches="tight", pad_inches=0.06)
             setattr(figure, SHOWN, True)
             written.append((path, words_of(figure)))
     plt.close("all")

@@ -80,7 +80,8 @@ class Table:
         """Return the same for a notebook."""
 
         def lines(text: Sequence[str]) -> str:
-            return f"<p>{'<br>'.join(escape(printable(line)) for line in text)}</p>" * bool(text)
+            kept = [escape(printable(line)) for line in text if line]
+            return f"<p>{'<br>'.join(kept)}</p>" * bool(kept)
 
         parts = [lines(self.above)]
         for block in self.blocks:

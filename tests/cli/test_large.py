@@ -182,6 +182,10 @@ def test_graphs_in_a_folder(run, tmp_path):
     assert ancestral.load(model).slope_ == pytest.approx(held.slope_)
     assert run("score", model, tmp_path / "rooms", "-o", out)[0] == 0
     assert np.allclose(pd.read_csv(out)["log_density"], held.log_density(rooms))
+    fit = ("fit", "graph", tmp_path / "rooms", "-o", tmp_path / "h.model")
+    assert run(*fit, "--weights", "refuse", "--directed", "refuse")[0] == 0
+    code, _, err = run(*fit, "--weight", "hours", "--force")
+    assert code == 1 and "--weight hours names a column of links" in err
 
 
 def test_many_draws_are_written_in_blocks(run, tmp_path, monkeypatch):

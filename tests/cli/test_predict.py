@@ -149,3 +149,20 @@ def test_what_becomes_of_weights_and_repeated_links_is_chosen(run, tmp_path):
     for flag in ("weights", "multiple", "loops"):
         code, _, err = run(*fit, tmp_path / "b", *chosen, f"--{flag}", "refuse")
         assert code == 1 and f'{flag}="refuse"' in err
+
+
+def test_the_column_of_weights_is_named(run, tmp_path):
+    edges, nodes, model = tmp_path / "calls.csv", tmp_path / "n.csv", tmp_path / "m"
+    nodes.write_text("id,age\na,1\nb,2\nc,4\nd,3\n")
+    edges.write_text("from,to,hours\na,b,2\nb,c,0\na,c,\nc,d,1\nb,d,0.5\n")
+    of_tables = (edges, "--nodes", nodes, "--weights", "binarise")
+    fit = ("fit", "dyadic", *of_tables, "--terms", "absdiff:age", "--l2", "1", "-o", model)
+    code, _, err = run(*fit)
+    assert code == 1 and "--weights binarise was given" in err and "as in --weight hours" in err
+    assert "else leave --weights out" in err
+    code, _, err = run(*fit, "--weight", "days")
+    assert code == 1 and "'days'; they have numbers in 'hours'" in err
+    code, _, err = run(*fit, "--weight", "hours")
+    assert code == 0, err
+    code, out, _ = run("predict", model, *of_tables, "--weight", "hours", "--pairs", "unknown")
+    assert code == 0 and "a" in out and len(out.strip().splitlines()) == 2  # a, c

@@ -304,7 +304,7 @@ def test_a_row_that_can_be_singled_out_leaves_no_bound() -> None:
     """One column is zero but for one row: its variance may vanish while the mean fits it."""
     X, y = pairs(30)
     X = np.column_stack([X, np.arange(30) == 11])
-    with pytest.warns(AncestralWarning, match="unbounded: the variance at row 11 runs to 0"):
+    with pytest.warns(AncestralWarning, match="unbounded: the variance at row 11 goes to 0"):
         model = HeteroscedasticGaussian().fit(X, y)
     np.testing.assert_allclose(model.coef_, LinearGaussian().fit(X, y).coef_, rtol=1e-10)
     refuses_density(model, X, y)

@@ -288,3 +288,41 @@ def test_probabilities_are_of_the_features_of_the_fit_by_name() -> None:
         model.probabilities(frame.rename(columns={"a": "z"}))
     with pytest.raises(DataError, match="2 features per node where 3"):
         model.probabilities(graphs[0].features[:, :2])
+
+
+def test_probabilities_take_text_as_fit_and_sample_do() -> None:
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"team": rng.choice(["red", "blue", "sea"], 30), "age": rng.normal(size=30)}
+    )
+    links = np.triu(rng.random((30, 30)) < 0.3, 1)
+    model = InnerProductGraph().fit((frame, links | links.T))
+    p = model.probabilities(frame)
+    np.testing.assert_array_equal(p, model.probabilities(Graph(frame, links | links.T)))
+    some = frame[frame["team"] != "sea"]
+    np.testing.assert_allclose(
+        model.probabilities(some[["age", "team"]]), p[np.ix_(some.index, some.index)], rtol=1e-12
+    )
+    assert model.sample(features=some)[0].n_nodes == len(some)
+    with pytest.raises(DataError, match="'green'"):
+        model.probabilities(frame.replace("red", "green"))
+
+
+def test_graphs_of_different_levels_are_fitted_as_their_indicators() -> None:
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(1)
+    graphs, plain = [], []
+    for levels in (["red", "blue"], ["sea", "blue"], ["sea", "red", "blue"]):
+        teams = rng.choice(levels, 20)
+        links = np.triu(rng.random((20, 20)) < 0.3, 1)
+        graphs.append(Graph(pd.DataFrame({"team": teams}), links | links.T))
+        indicators = teams[:, None] == np.array(["blue", "red", "sea"])
+        plain.append(Graph(indicators * 1.0, links | links.T))
+    model, wanted = InnerProductGraph().fit(graphs), InnerProductGraph().fit(plain)
+    assert model.slope_ == pytest.approx(wanted.slope_, rel=1e-12)
+    np.testing.assert_allclose(model.log_density(graphs), wanted.log_density(plain), rtol=1e-12)
+    for one, other in zip(graphs, plain, strict=True):
+        np.testing.assert_allclose(
+            model.probabilities(one), wanted.probabilities(other), rtol=1e-12
+        )

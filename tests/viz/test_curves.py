@@ -23,6 +23,22 @@ def test_training_curve_draws_the_loss_its_floor_and_the_excess(draw):
     assert np.all(np.asarray(loss.lines[1].get_ydata()) == 3.258)
 
 
+def test_names_of_a_training_curve_stand_beside_the_curves(draw):
+    step = range(1, 2000, 20)
+    history = [
+        {"step": s, "loss": 3.78 + np.exp(-s / 300), "validation_loss": 3.8 + np.exp(-s / 280)}
+        for s in step
+    ]
+    figure = draw(viz.training_curve(history, 3.7719))
+    top = figure.axes[0]
+    low, high = top.get_ylim()
+    assert 3.0 < low < 3.7719 and high < 6  # the curve fills the axes
+    (floor,) = top.texts
+    end = top.transData.transform((0, 3.7719))[1]
+    assert top.bbox.y0 <= floor.get_window_extent().y0 and floor.get_window_extent().y1 <= end
+    assert top.get_legend().get_window_extent().y0 >= top.bbox.y1 - 1
+
+
 def test_training_curve_takes_a_model_and_leaves_out_what_a_log_axis_cannot_show(draw):
     model = SimpleNamespace(history_=[*HISTORY, {"step": 200, "loss": 3.2}])
     _, excess = draw(viz.training_curve(model, 3.258)).axes

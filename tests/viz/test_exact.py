@@ -46,6 +46,26 @@ def test_what_stands_above_a_tree_is_not_cut(shape, draw):
     assert kind.get_window_extent().x0 >= 0
 
 
+def test_words_and_key_of_a_tree_of_text_stay_in_the_picture_and_off_the_lines(draw):
+    rng = np.random.default_rng(0)
+    levels = [["yes", "no"], ["yes", "no", "don't know"], ["Oslo", "Rome"], ["weekly", "daily"]]
+    for used in (levels, levels[:3], levels[:2]):  # 7, 5 and 3 values
+        figure = draw(viz.prefix_tree(np.column_stack([rng.choice(one, 300) for one in used])))
+        ax = figure.axes[0]
+        for text in ax.texts:
+            box = text.get_window_extent()
+            assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0, text.get_text()
+        said = [text.get_text() for text in ax.texts]
+        assert "300" in said and "circle: the column at which rows differ" in said
+        assert ("value yes" in said) == (len(used) < 4) == ("weekly" not in said)
+        if len(used) == 4:
+            ends = [text for text in ax.texts if text.get_text() == "weekly"]
+            furthest = max(path.vertices[:, 0].max() for path in bands(figure).get_paths())
+            assert ends and all(text.get_position()[0] > furthest for text in ends)
+            inner = next(text for text in ax.texts if text.get_text() == "no")
+            assert inner.get_path_effects()  # an edge of paper: read on a dark band too
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -85,6 +105,9 @@ def test_inpainting_draws_what_is_known_the_mean_and_each_completion(draw):
         viz.inpainting([condition], (1, 3))
     with pytest.raises(DataError, match="nothing to draw"):
         viz.inpainting([], (2, 2))
+    table = np.random.default_rng(0).normal(size=(20, 8))
+    with pytest.raises(DataError, match=r"rows of 8 values are no square image.* rows of an image"):
+        viz.inpainting(PPCA(1).fit(table), table[:2])
 
 
 def test_every_panel_of_d_rings_its_best(draw):

@@ -316,3 +316,15 @@ def test_features_of_unlike_scales_share_a_colour(draw):
     X = np.c_[1e6 * np.arange(8), rng.random(8), rng.random(8), np.arange(8) % 2]
     tones = graph_figures.node_colours([X])
     np.testing.assert_allclose(tones, graph_figures.node_colours([X * [1e-9, 5, 1e3, 1]]))
+
+
+def test_what_explains_colours_stays_below_its_own_panel(draw):
+    from matplotlib.figure import Figure
+
+    X = np.random.default_rng(0).uniform(-1, 1, (6, 3))
+    graph = Graph(X, np.zeros((6, 6)), feature_names=["music", "sport", "travel"])
+    left, right = Figure(figsize=(7, 3.4), layout="constrained").subplots(1, 2)
+    draw(viz.draw_graph(graph, ax=left))
+    note = left.xaxis.label
+    assert "green\u00a0=\u00a0sport" in note.get_text()
+    assert note.get_window_extent().x0 >= 0 and note.get_window_extent().x1 < right.bbox.x0

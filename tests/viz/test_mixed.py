@@ -123,7 +123,28 @@ def test_chosen_columns_and_what_is_given_by_value(model, draw):
     ticks = [text.get_text() for text in figure.axes[0].get_xticklabels()]
     assert any(text.startswith(("19", "20")) for text in ticks)  # years, not days since 1970
     assert [line.get_xdata()[0] for line in figure.axes[1].lines][-1] == 55.0
-    assert len(figure.legends) == 1 and not viz.marginals(model).legends
+    assert len(figure.legends) == 1
+    assert not viz.marginals(model, columns=["town"]).legends
+
+
+def test_axes_the_condition_and_the_stems_are_named(model, draw):
+    given = {"town": {"a", "b"}, "size": (None, 80.0), "built": ("1995-01-01", "2005-01-31")}
+    figure = viz.marginals(model, given)
+    draw(figure)
+    of = {ax.get_title(loc="left"): ax for ax in figure.axes}
+    assert of["town"].get_xlabel() == "probability" == of["visits"].get_ylabel()
+    assert {of[name].get_ylabel() for name in ("size", "price", "built")} == {"density"}
+    (legend,) = figure.legends
+    words = " ".join(text.get_text().replace("\n", " ") for text in legend.get_texts())
+    said = "town: a or b, size up to 80, built from 1995-01-01 to 2005-01-31"
+    assert f"without the condition given {said} probability of this one value" in words
+    (atom,) = model.columns_[2]["atoms"]
+    shares = [np.exp(model.log_evidence({"price": atom}))]
+    shares.append(np.exp(model.log_evidence({**given, "price": atom}) - model.log_evidence(given)))
+    assert [t.get_text() for t in of["price"].texts] == [f"{100 * p:.0f}%" for p in shares]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    first, second = (t.get_window_extent(renderer) for t in of["price"].texts)
+    assert min(first.y1, second.y1) <= max(first.y0, second.y0) + 1  # one below the other
 
 
 def test_what_is_not_drawn_is_refused(model):

@@ -93,7 +93,7 @@ def test_labels_are_named_numbers_are_scaled_and_missing_ones_said(draw, kind):
     table = flowers()
     rng = np.random.default_rng(1)
     labels, names = {
-        "numbers": (rng.normal(size=90), None),
+        "numbers": (np.append(rng.normal(size=89), np.nan), None),
         "missing": (
             np.where(np.arange(90) < 9, None, table["species"]),
             ["a", "b", "c", "missing"],
@@ -105,6 +105,8 @@ def test_labels_are_named_numbers_are_scaled_and_missing_ones_said(draw, kind):
     draw(ax)
     if names is None:
         assert len(ax.figure.axes) == 2  # a colour bar
+        said = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert ("number missing" in said) == (kind == "numbers")
     else:
         assert [text.get_text() for text in ax.artists[0].get_texts()] == names
     assert len(points_of(ax)) == 90
@@ -127,6 +129,9 @@ def test_a_mixture_is_drawn_in_one_plane_each_row_by_its_model(draw, standardize
     draw(ax)
     counts = np.bincount(model.responsibilities(table[COLUMNS]).argmax(axis=1), minlength=3)
     assert [len(mark.get_offsets()) for mark in ax.collections] == counts.tolist()
+    (legend,) = ax.artists
+    assert [text.get_text() for text in legend.get_texts()] == ["piece 1", "piece 2", "piece 3"]
+    assert legend.get_window_extent().x1 <= ax.figure.bbox.x1  # seen whole
     scale = model.scale_ if standardize else 1.0
     X = (table[COLUMNS].to_numpy() - model.weights_ @ model.means_) / scale
     order = np.argsort(model.responsibilities(table[COLUMNS]).argmax(axis=1), kind="stable")

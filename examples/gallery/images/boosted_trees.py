@@ -18,7 +18,7 @@ ink = X.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)) > 8  # 4 by 4 black and white 
 zeros = ink[digit == 0].reshape(-1, 16).astype(int)
 
 # %%
-# Chosen for each pixel by scikit-learn's boosted trees.
+# scikit-learn's boosted trees predict each pixel from the pixels before it.
 
 trees = HistGradientBoostingClassifier(max_iter=20, random_state=0)
 model = ChainAutoregressive(trees, random_state=0).fit(zeros[:150])
@@ -26,5 +26,5 @@ print(f"held out: {model.score(zeros[150:]):.2f} nats per image")
 
 drawn = model.sample(24, random_state=0)
 figure = viz.collage(np.vstack([zeros[:24], drawn]), (4, 4), n_rows=4, cmap="gray_r")
-figure.suptitle("Zeros of 4 by 4 pixels: two rows of data, two rows of draws")
+figure.suptitle("Zeros of 4 by 4 pixels: two rows of data, two rows of draws", y=1, va="bottom")
 plt.show()

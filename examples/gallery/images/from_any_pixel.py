@@ -15,10 +15,10 @@ model = OrderMixture(TabularAutoregressive(smoothing=0.01), 4, random_state=0).f
 print(f"{model.score(icons):.2f} nats per icon; the floor is {-3.4657:.2f}")
 
 # %%
-# The right two columns are known; what is on their left?
+# The right two columns are known. What is on their left?
 
 right = [3, 4, 8, 9, 13, 14, 18, 19, 23, 24]
 drawn = model.sample(12, given={k: int(icons[5, k]) for k in right}, random_state=0)
 figure = viz.collage(drawn, (5, 5), n_rows=2, cmap="gray_r")
-figure.suptitle("Twelve draws given the two columns on the right")
+figure.suptitle("Twelve draws given the right columns", y=1, va="bottom", size="medium")
 plt.show()

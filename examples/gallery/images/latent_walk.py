@@ -30,5 +30,5 @@ figure = viz.collage(
     row_labels=[f"z{k + 1}" for k in range(4)],
     column_labels=[f"{step:+.1f}" for step in steps],
 )
-figure.suptitle("Each row moves one latent, in standard deviations")
+figure.suptitle("Each row moves one latent, in standard deviations", y=1, va="bottom")
 plt.show()

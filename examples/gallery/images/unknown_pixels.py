@@ -15,16 +15,18 @@ icons, _ = datasets.icons()
 model = TabularAutoregressive().fit(icons)
 
 # %%
-# NaN marks what is unknown. Three pixels are known here: one on, two off.
+# NaN marks what is unknown. Three pixels are known here: two on, one off.
 
 known = np.full(25, np.nan)
 known[[2, 12, 20]] = [1, 1, 0]
 marginals = model.marginals(known[None])
-on = np.array([p[0, 1] for p in marginals.values()])  # of each pixel, the probability of a one
+on = np.array([p[0, 1] for p in marginals.values()])  # probabilities of a one
 
+colours = plt.get_cmap("viridis").with_extremes(bad="lightgray")
 fig, axes = plt.subplots(1, 2, figsize=(6.5, 3.2), layout="constrained")
-for ax, values, title in zip(axes, [known, on], ["known", "probability to be on"], strict=True):
-    picture = ax.imshow(values.reshape(5, 5), cmap="viridis", vmin=0, vmax=1)
+titles = ["known (grey: unknown)", "probability to be on"]
+for ax, values, title in zip(axes, [known, on], titles, strict=True):
+    picture = ax.imshow(values.reshape(5, 5), cmap=colours, vmin=0, vmax=1)
     ax.set_title(title)
     ax.set_axis_off()
 fig.colorbar(picture, ax=axes, label="probability")

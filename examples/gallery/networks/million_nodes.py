@@ -25,7 +25,8 @@ i, j = np.vstack([near, far]).T
 links = sparse.coo_array((np.ones(len(i), bool), (i, j)), (n, n)).tocsr()
 links.setdiag(0)
 links.eliminate_zeros()
-people = Graph(pd.DataFrame({"town": pd.Categorical(town)}), (links + links.T).astype(bool))
+towns = pd.DataFrame({"town": pd.Categorical(town)})
+people = Graph(towns, (links + links.T).astype(bool))
 
 # %%
 # One coefficient: how much likelier are two people of one town to know each other?
@@ -34,15 +35,18 @@ start = time.perf_counter()
 model = DyadicGraph(["match:town"]).fit(people)
 seconds = time.perf_counter() - start
 odds, error = np.exp(model.coef_[0]), model.standard_errors_[1]
-print(f"{people.n_edges:,} links, fitted in {seconds:.1f} s: odds times {odds:.0f}, ± {error:.1%}")
+print(f"{people.n_edges:,} links, fitted in {seconds:.1f} s")
+print(f"in one town the odds are {odds:.0f} times as high, ± {error:.1%}")
 
 # %%
-# A new network of as many people in the same towns.
+# A new network of as many people in the same towns. The model draws each link by itself, so more
+# people know very few or very many others than in the data, where each person has a few links.
 
 drawn = model.sample(features=people, random_state=0)[0]
 fig, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
 for graph, label, marker in ((people, "data", "o"), (drawn, "drawn", "x")):
-    ax.plot(np.bincount(np.asarray(graph.degrees).astype(int))[:14] / n, marker, label=label)
+    people_of = np.bincount(np.asarray(graph.degrees).astype(int))
+    ax.plot(people_of[:14] / n, marker, label=label)
 ax.set_xlabel("people known (degree)")
 ax.set_ylabel("share of people")
 ax.set_title("How many people each one knows")

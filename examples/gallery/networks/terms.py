@@ -18,7 +18,8 @@ people = pd.DataFrame(
 )
 apart = np.abs(people["age"].to_numpy()[:, None] - people["age"].to_numpy())
 same = people["office"].to_numpy()[:, None] == people["office"].to_numpy()
-links = np.triu(rng.random((60, 60)) < 1 / (1 + np.exp(1.5 + 0.08 * apart - 1.8 * same)), 1)
+chance = 1 / (1 + np.exp(1.5 + 0.08 * apart - 1.8 * same))
+links = np.triu(rng.random((60, 60)) < chance, 1)
 firm = Graph(people, links | links.T)
 
 # %%
@@ -29,10 +30,12 @@ print(model.summary())
 
 fig, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
 names, truth = ["same office", "a year of age apart"], [1.8, -0.08]
-ax.errorbar(model.coef_, names, xerr=1.96 * model.standard_errors_[1:], fmt="o", label="95 %")
+errors = 1.96 * model.standard_errors_[1:]
+ax.errorbar(model.coef_, names, xerr=errors, fmt="o", label="95%")
 ax.plot(truth, names, "x", color="C1", label="simulated with")
 ax.axvline(0, color="gray", linewidth=0.8)
 ax.set_xlabel("change of the log odds of a link")
 ax.set_title("Both reasons are found")
+ax.margins(y=0.5)
 ax.legend()
 plt.show()

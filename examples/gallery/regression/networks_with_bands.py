@@ -18,11 +18,11 @@ y = np.sin(2 * x[:, 0]) + (0.05 + 0.1 * np.abs(x[:, 0])) * rng.normal(size=200)
 model = NeuralGaussian(hidden_size=16, max_steps=400, random_state=0).fit(x, y)
 
 # %%
-# The band holds 90 % of new points.
+# The band holds 90% of new points.
 
 low, high = model.prediction_interval(x, level=0.9)
 fig, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
-ax.fill_between(x[:, 0], low, high, alpha=0.3, label="90 % of new points")
+ax.fill_between(x[:, 0], low, high, alpha=0.3, label="90% of new points")
 ax.plot(x[:, 0], model.predict(x), label="mean")
 ax.plot(x[:, 0], y, ".", color="black", markersize=3)
 ax.set_xlabel("x")

@@ -18,13 +18,14 @@ group = model.predict(iris.data)
 sure = model.predict_proba(iris.data).max(axis=1)
 
 # %%
-# A point is the larger, the surer its group is.
+# The surer the group of a point is, the larger the point.
 
 fig, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
 x, y = iris.data.columns[[0, 2]]
 for k, marker in enumerate("os^"):
     rows = iris.data[group == k]
-    ax.scatter(rows[x], rows[y], s=40 * sure[group == k], marker=marker, label=f"group {k + 1}")
+    size = 40 * sure[group == k]
+    ax.scatter(rows[x], rows[y], s=size, marker=marker, label=f"group {k + 1}")
 ax.set_xlabel(x)
 ax.set_ylabel(y)
 most = [np.bincount(group[iris.target == species]).max() for species in range(3)]

@@ -34,9 +34,10 @@ fig, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
 told, guess = survey.loc[silent, "income"], filled.loc[silent, "income"]
 low, high = ends[silent].T
 inside = np.mean((low <= told) & (told <= high))
-ax.errorbar(told, guess, yerr=np.abs([guess - low, high - guess]), fmt="o", alpha=0.5, markersize=3)
+bars = np.abs([guess - low, high - guess])
+ax.errorbar(told, guess, yerr=bars, fmt="o", alpha=0.5, markersize=3)
 ax.axline((1500, 1500), slope=1, color="gray", linewidth=0.8)
 ax.set_xlabel("hidden income (euros a month)")
-ax.set_ylabel("filled in, with 90 % intervals")
+ax.set_ylabel("filled in, with 90% intervals")
 ax.set_title(f"{inside:.0%} of the hidden answers lie in their intervals")
 plt.show()

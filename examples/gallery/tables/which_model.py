@@ -15,7 +15,7 @@ from ancestral import PPCA, PPCAMixture, scores
 
 train, test = train_test_split(load_wine(as_frame=True).data, random_state=0)
 models = {f"PPCA, d = {d}": PPCA(d, standardize=True).fit(train) for d in (1, 3, 5, 8)} | {
-    "two PPCAs": PPCAMixture(2, 2, standardize=True, random_state=0).fit(train)
+    "two pieces": PPCAMixture(2, 2, standardize=True, random_state=0).fit(train)
 }
 print(scores.compare(models, test))
 
@@ -29,5 +29,5 @@ fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 errors = [2 * gap.std(ddof=1) / np.sqrt(len(gap)) for gap in gaps.values()]
 ax.barh(list(gaps), [gap.mean() for gap in gaps.values()], xerr=errors, capsize=3)
 ax.set_xlabel("nats per row, beside the best")
-ax.set_title(f"{best} predicts {len(test)} new wines best")
+ax.set_title(f"{len(test)} new wines: the best model is {best!r}")
 plt.show()

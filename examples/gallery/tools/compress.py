@@ -22,6 +22,9 @@ for n in sizes:
     assert (model.decompress(code) == rows).all()
     lengths.append(8 * len(code) / n)
 
+# %%
+# A file begins with a head, so its first icons cost more.
+
 fig, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
 ax.semilogx(sizes, lengths, marker="o", label="the file")
 ax.axhline(5, color="C1", linestyle="--", label="entropy of 32 icons: 5 bits")

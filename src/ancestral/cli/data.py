@@ -387,7 +387,7 @@ def graph_options(reading: Reading) -> dict[str, Any]:
         chosen["categorical"] = listed(reading.categorical)
     if reading.directed is not None:
         chosen["directed"] = True if reading.directed == "yes" else reading.directed
-    for name in ("multiple", "loops", "weights"):
+    for name in ("multiple", "loops", "weights", "weight"):
         if getattr(reading, name) is not None:
             chosen[name] = getattr(reading, name)
     return chosen

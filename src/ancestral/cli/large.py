@@ -22,7 +22,7 @@ from ancestral.errors import DataError, ModelError
 SHARE = 8  # a file above this part of the machine's memory is not read at once
 TABLES = (".parquet", ".pq", ".csv", ".tsv", ".npy")
 OF_PARTS = {"target", "missing", "sep", "decimal", "text"}
-OF_GRAPHS = {"attributes", "categorical", "directed", "multiple", "loops", "weights"}
+OF_GRAPHS = {"attributes", "categorical", "directed", "multiple", "loops", "weights", "weight"}
 
 
 def is_large(data: str | None) -> bool:
@@ -77,7 +77,7 @@ def source_of(
                 "part."
             )
     if face == "graphs":
-        return source_of_paths(data, graphs=True, **graph_options(reading))
+        return source_of_paths(data, graphs=graph_options(reading) or True)
     how: dict[str, Any] = {name: getattr(reading, name) for name in ("sep", "decimal")}
     if reading.text is not None:
         how["types"] = dict.fromkeys(listed(reading.text), "text")

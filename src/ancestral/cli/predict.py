@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 OF_GRAPHS = (
     *("nodes", "attributes", "categorical", "header", "directed", "unknown"),
-    *("multiple", "loops", "weights"),
+    *("multiple", "loops", "weights", "weight"),
 )
 
 

@@ -45,6 +45,7 @@ class Reading:
     multiple: str | None = None
     loops: str | None = None
     weights: str | None = None
+    weight: str | None = None
     unknown: str | None = None
 
     @classmethod
@@ -193,6 +194,15 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
                 ),
             )
         ],
+        (
+            "--weight",
+            ("graphs",),
+            {
+                "help": "Graphs: the column of a table of links, or the attribute of edges, that "
+                "holds the weights.  [default: weight, weights, value, count, strength, "
+                "frequency or tie]"
+            },
+        ),
         (
             "--unknown",
             ("graphs",),

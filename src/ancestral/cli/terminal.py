@@ -170,7 +170,9 @@ def _fail(message: str) -> int:
 
 def _in_flags(message: str) -> str:
     """Return a message whose mends are the command line's: --key A, not key='A'."""
-    flag = re.compile(r"""\b(key|checkpoint|sep|decimal|thousands|encoding)=(?:'([^']*)'|"(')")""")
+    flag = re.compile(
+        r"""\b(key|weight|checkpoint|sep|decimal|thousands|encoding)=(?:'([^']*)'|"(')")"""
+    )
     message = flag.sub(lambda m: f"--{m[1]} {shlex.quote(m[2] or m[3] or '')}", message)
     message = re.sub(r"\btext=\['([^']*)'\]", lambda m: f"--text {shlex.quote(m[1])}", message)
     message = re.sub(
@@ -182,6 +184,8 @@ def _in_flags(message: str) -> str:
     message = re.sub(r"\btypes= (?=means|names)", "--text ", message)
     message = re.sub(r"it out with columns=.*like=model", "it out of the files", message)
     message = re.sub(r'\bmethod="(\w+)"', r"--method \1", message)
+    message = re.sub(r'\bweights="(\w+)" was given', r"--weights \1 was given", message)
+    message = re.sub(r"(?<!-)\b(weights?)=(?= out)", r"--\1", message)
     message = re.sub(r"\brejects=", "--rejects", message)
     message = message.replace("header=True", "--header").replace("header=False", "--no-header")
     message = message.replace("fit again with --checkpoint", "run it again with --checkpoint")

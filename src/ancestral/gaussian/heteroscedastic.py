@@ -567,7 +567,8 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
         ]
         above = [
             "HeteroscedasticGaussian: y | x ~ N(w . x + b, exp(v . x + c))",
-            f"{self.n_samples_} rows, {self.rank_} independent columns, {self.n_iter_} steps",
+            f"{self.n_samples_} rows, {self.rank_} independent column{'s' * (self.rank_ != 1)}, "
+            f"{self.n_iter_} steps",
         ]
         below = ["", criteria(self)]
         return Summary(Table(blocks, above, below, FORMATS, "of", ".6g"))

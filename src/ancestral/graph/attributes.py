@@ -70,8 +70,11 @@ class Attribute:
         return [words[code] for code in self.values.tolist()]
 
     def with_levels(self, levels: Sequence[str]) -> Attribute:
-        """Return the same attribute with other levels, which hold all that occur."""
-        place = {level: k for k, level in enumerate(levels)}
+        """Return the same attribute with other levels, which hold all that occur.
+
+        Of levels that stand twice the first place counts.
+        """
+        place = {level: k for k, level in reversed([*enumerate(levels)])}
         moved = np.array([*(place[level] for level in self.levels or ()), -1], np.int64)
         return Attribute(self.name, moved[self.values], tuple(levels))
 

@@ -455,8 +455,9 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
 
         Parameters
         ----------
-        features : array-like of shape (n_nodes, n_features), or Graph
-            The columns of a dataframe are matched by name. Of a Graph only the features are used.
+        features : array-like or dataframe of shape (n_nodes, n_features), or Graph
+            The columns of a dataframe are matched by name, and text becomes features of 0 and 1, as
+            in `fit`. Of a Graph only the features are used.
 
         Returns
         -------
@@ -479,8 +480,8 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         self._check_fitted()
         nodes: Any = features
         if not isinstance(nodes, Graph):
-            n_nodes = len(checked_features(nodes))
-            nodes = Graph(nodes, sparse.csr_array((n_nodes, n_nodes)))
+            held = nodes if column_names(nodes) is not None else checked_features(nodes)
+            nodes = Graph(held, sparse.csr_array((len(held), len(held))))
         X = self._check_graphs(nodes)[0].features
         refuse_large(
             len(X),

@@ -39,6 +39,8 @@ class LinkBlock:
         Row of the first link in what it comes from.
     of : str
         What that is.
+    rows : ndarray of shape (n_links,), optional
+        Rows of the links from there, where some are left out.
     """
 
     nodes: Graph
@@ -46,6 +48,7 @@ class LinkBlock:
     j: Index
     start: int | None = None
     of: str = "all"
+    rows: Index | None = None
 
     @property
     def codes(self) -> Index:
@@ -60,19 +63,23 @@ class LinkBlock:
         """Return the links, which join different nodes and stand once; DataError for others."""
         loops = self.i == self.j
         if loops.any():
-            row = int(np.argmax(loops))
+            k = int(np.argmax(loops))
             raise DataError(
-                f"the link at row {row} leads from {_called(self.nodes, self.i[row])} to itself, "
-                "which is no dyad: leave such links out."
+                f"the link at row {self.row(k)} leads from {_called(self.nodes, self.i[k])} to "
+                "itself, which is no dyad: leave such links out."
             )
         codes = self.codes
         order = np.argsort(codes, kind="stable")
         again = np.flatnonzero(codes[order[1:]] == codes[order[:-1]])
         if len(again):
             k = again[np.argmin(order[again + 1])]
-            one, two = int(order[k]), int(order[k + 1])
-            raise DataError(_twice(self.nodes, int(codes[one]), f"row {two}", f"row {one}"))
+            one, two = (self.row(int(order[m])) for m in (k, k + 1))
+            raise DataError(_twice(self.nodes, int(codes[order[k]]), f"row {two}", f"row {one}"))
         return self
+
+    def row(self, k: int) -> int:
+        """Return the row of a link in its part."""
+        return k if self.rows is None else int(self.rows[k])
 
 
 def _called(nodes: Graph, node: int) -> str:
@@ -188,7 +195,7 @@ class PlacesOf:
     def __call__(self, part: Part) -> Gathered:
         block: LinkBlock = part.data[0]
         rows = np.flatnonzero(block.codes == self.code).tolist()
-        return Gathered(tuple(_place(part.number, row, block) for row in rows))
+        return Gathered(tuple(_place(part.number, block.row(k), block) for k in rows))
 
 
 def _place(part: int, row: int, block: LinkBlock) -> str:

@@ -6,9 +6,6 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ancestral._checks.missing import is_missing
 from ancestral.errors import DataError
 from ancestral.graph.attributes import Attribute
@@ -26,22 +23,10 @@ LABELS = frozenset({"label", "name", "vertex.names", "_nx_name", "igraphnxname",
 _NUMBER_ONLY = re.compile(r"n?-?\d+", re.ASCII)
 
 
-def weights_of(held: Sequence[Any] | None) -> NDArray[np.float64] | None:
-    """Return weights of links as numbers, NaN where one is missing; None where all are 1."""
-    if held is None:
-        return None
-    found = np.ones(len(held))
-    for k, value in enumerate(held):
-        if is_missing(value):
-            found[k] = np.nan
-            continue
-        try:
-            found[k] = float(value)
-        except (TypeError, ValueError, OverflowError):
-            raise DataError(
-                f"graph: a link has the weight {str(value)[:40]!r}, which is no number: drop it."
-            ) from None
-    return None if (found == 1).all() else found
+def columns_of(edges: Sequence[Mapping[Any, Any]]) -> dict[str, list[Any]]:
+    """Return attributes of edges as columns, None where an edge lacks one."""
+    names = {key: str(key) for held in edges for key in held}
+    return {name: [held.get(key) for held in edges] for key, name in names.items()}
 
 
 def assemble(

@@ -11,6 +11,7 @@ import re
 from ancestral._checks.missing import is_missing_text
 from ancestral.errors import DataError
 from ancestral.io.attributes import ROW_NAMES
+from ancestral.io.edge_weights import NO_WEIGHTS, WEIGHTS
 from ancestral.io.numbers import number_in
 
 # Names of the two columns of ids, in small letters.
@@ -44,10 +45,8 @@ ENDS = (
     ("origine", "destination"),
 )
 
-WEIGHTS = frozenset({"weight", "weights", "value", "count", "strength", "frequency", "tie"})
-
 # What stands beside the ends of links in tables of theirs.
-BESIDE_ENDS = WEIGHTS | {"type", "id", "label", "kind", "year", "date", "time", "timeset"}
+BESIDE_ENDS = NO_WEIGHTS.union(WEIGHTS)
 
 # Beside these, where two columns are all there are, and words that say no more than "id" does.
 _LETTERS = (("a", "b"), ("p", "q"), ("s", "t"), ("u", "v"), ("x", "y"), ("i", "j"))
@@ -68,8 +67,13 @@ def weighs(lines: list[list[str]]) -> bool:
     return all(number_in(w) is not None for w in weights) and len(ids) > 1 and len(lines) > 2
 
 
-def ends_among(names: list[str], ends: tuple[str, str] | None, name: str) -> tuple[int, int]:
-    """Return which two columns hold the ids of the ends; DataError where names do not tell."""
+def ends_among(
+    names: list[str], ends: tuple[str, str] | None, name: str, weight: str | None = None
+) -> tuple[int, int]:
+    """Return which two columns hold the ids of the ends; DataError where names do not tell.
+
+    `weight` is the column that holds weights, where the user named it.
+    """
     if ends is not None:
         wanted = [ends] if isinstance(ends, str) else list(ends)
         absent = [key for key in wanted if key not in names]
@@ -80,7 +84,7 @@ def ends_among(names: list[str], ends: tuple[str, str] | None, name: str) -> tup
         return names.index(wanted[0]), names.index(wanted[1])
     low = [column.strip().lower() for column in names]
     bare = [_bare(column) for column in names]
-    left = [k for k, column in enumerate(low) if column not in ROW_NAMES]
+    left = [k for k, column in enumerate(low) if column not in ROW_NAMES and names[k] != weight]
     if len(left) == 2:
         return left[0], left[1]
     for words in (low, bare):

@@ -6,7 +6,6 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from ancestral._checks.containers import EXACT, opened
@@ -22,7 +21,6 @@ from ancestral.io.dialect import Dialect, spellings_of
 from ancestral.io.edge_heads import (
     KEYS,
     KEYS_ALONE,
-    WEIGHTS,
     column_of_ids,
     ends_among,
     is_named,
@@ -58,6 +56,7 @@ def read_edge_list(
     multiple: str = MERGE,
     loops: str = DROP,
     weights: str = BINARISE,
+    weight: str | None = None,
     max_bytes: int = MAX_BYTES,
     sep: str | None = None,
     decimal: str | None = None,
@@ -71,8 +70,8 @@ def read_edge_list(
     edges : str or path-like
         A table of links, gzipped or not. Two columns hold the ids of the two ends of each link: the
         only two columns, or those with names such as source and target, or from and to. A column
-        named weight holds weights. A column named type that holds only "Directed" and "Undirected"
-        tells which links have a direction. Other columns are ignored.
+        may hold weights (see `weight`). A column named type that holds only "Directed" and
+        "Undirected" tells which links have a direction. Other columns are ignored.
     nodes : str or path-like, optional
         A table of nodes, gzipped or not: a line of names, then one line for each node, with its id
         and its attributes. Without it, the nodes are those with a link, in the order in which they
@@ -99,6 +98,12 @@ def read_edge_list(
         The unknown dyads: pairs of ids, or a file of pairs in the form of `edges`.
     directed, multiple, loops, weights
         As for `read_graphs`. Links without a stated direction have none, unless `directed` is True.
+    weight : str, optional
+        The column of `edges` that holds weights, as in weight="hours": any number but 0 is a link,
+        0 is none, and a gap is an unknown dyad. By default the first column of numbers (or of true
+        and false) that is called weight, weights, value, count, strength, frequency or tie, in this
+        order, in small letters or capitals. If no column holds weights, every line is a link; a
+        warning names columns of numbers with a 0 or a gap.
     max_bytes : int
         The most bytes to which a compressed file may expand (default 512 MiB). Larger files are
         refused.
@@ -122,7 +127,8 @@ def read_edge_list(
     DataError
         When an end of a link is no node, or an id is missing; the message names the line or the
         node. When it is not clear whether the first line holds names. When an option is "refuse"
-        and the file holds what it refuses.
+        and the file holds what it refuses. When the column `weight` is not there, or `weights` is
+        "binarise" and no column holds weights, but others hold numbers; the message names these.
 
     Examples
     --------
@@ -135,18 +141,18 @@ def read_edge_list(
     """
     if header not in (None, True, False):
         raise DataError(f"header={header!r} must be True, False or None.")
-    choices = Choices(directed, multiple, loops, weights)
+    choices = Choices(directed, multiple, loops, weights, weight)
     marks = sep, decimal, thousands, encoding
-    named = header or ends is not None
-    if named and header is False:
+    if (ends, weight) != (None, None) and header is False:
+        names = f"ends={ends!r}" if ends is not None else f"weight={weight!r}"
         raise DataError(
-            f"{edges}: ends={ends!r} names columns, and header=False says that there are no names: "
+            f"{edges}: {names} names columns, and header=False says that there are no names: "
             "leave one out."
         )
     columns = None if nodes is None else _node_table(nodes, max_bytes, marks, header=header)
     first, rows, _ = table_of(edges, max_bytes, marks, blanks=True)
     known = None if columns is None else {cell for column in columns.values() for cell in column}
-    links, where = links_of(first, rows, str(edges), known, ends=ends, header=header)
+    links, where = links_of(first, rows, str(edges), known, ends=ends, header=header, weight=weight)
     hidden: Any = _pairs_in(unknown) if _is_pairs(unknown) else None
     if unknown is not None and hidden is None:
         one, lines, _ = table_of(unknown, max_bytes, marks, blanks=True)
@@ -198,6 +204,7 @@ def from_frames(
     multiple: str = MERGE,
     loops: str = DROP,
     weights: str = BINARISE,
+    weight: str | None = None,
 ) -> Graph:
     """Return a graph from a dataframe of links and a dataframe of nodes.
 
@@ -205,11 +212,11 @@ def from_frames(
     ----------
     edges : dataframe
         Two of its columns hold the ids of the two ends of each link: its only two, or those with
-        names such as source and target, or from and to. Columns named weight and type are read as
-        by `read_edge_list`.
+        names such as source and target, or from and to. Columns of weights and of types are read
+        as by `read_edge_list`.
     nodes : dataframe, optional
         One row for each node.
-    key, ends, attributes, categorical, directed, multiple, loops, weights
+    key, ends, attributes, categorical, directed, multiple, loops, weights, weight
         As for `read_edge_list`.
     unknown : sequence of pairs of ids, optional
         The unknown dyads.
@@ -232,9 +239,9 @@ def from_frames(
     >>> from_frames(edges, nodes).feature_names
     ('grade', 'sex=F', 'sex=M')
     """
-    choices = Choices(directed, multiple, loops, weights)
+    choices = Choices(directed, multiple, loops, weights, weight)
     held = _columns(edges, "edges")
-    one, two = ends_among(list(held), ends, "edges")
+    one, two = ends_among(list(held), ends, "edges", weight)
     columns = list(held.values())
     joined = list(zip(columns[one], columns[two], strict=True))
     for k, pair in enumerate(joined):
@@ -242,7 +249,7 @@ def from_frames(
             _refuse_id(node, f"edges: row {k}")
     links = Links(joined)
     _beside(links, {name: values for k, (name, values) in enumerate(held.items())
-                    if k not in (one, two)}, "edges")  # fmt: skip
+                    if k not in (one, two)})  # fmt: skip
     of_nodes = None
     if nodes is not None:
         of_nodes = _columns(nodes, "nodes")
@@ -326,15 +333,16 @@ def links_of(
     *,
     ends: tuple[str, str] | None = None,
     header: bool | None = None,
+    weight: str | None = None,
 ) -> tuple[Links, str]:
     """Return the links that a table of text lists, and how its lines are told in messages."""
-    named = header or ends is not None
+    named = header or ends is not None or weight is not None
     guessed = header is None and not named
     if guessed:
         named = is_named(first, [cells for _, cells in rows], known, name)
     heads = first
     if named:
-        one, two = ends_among(first, ends, name)
+        one, two = ends_among(first, ends, name, weight)
     elif len(first) == 2 or weighs([first, *(cells for _, cells in rows)]):
         one, two = 0, 1
         heads = ["", "", "weight", *[""] * len(first)][: len(first)]
@@ -361,7 +369,7 @@ def links_of(
         for k, head in enumerate(heads)
         if k not in (one, two)
     }
-    _beside(links, others, name)
+    _beside(links, others)
     return links, name
 
 
@@ -382,28 +390,15 @@ def _refuse_decimals(cells: list[tuple[int, str]], name: str) -> None:
         )
 
 
-def _beside(links: Links, columns: dict[str, list[Any]], name: str) -> None:
-    """Set the directions and weights of links from the columns that say them."""
+def _beside(links: Links, columns: dict[str, list[Any]]) -> None:
+    """Set what links have beside their ends, and their directions, where a column says them."""
+    links.columns = columns
     for head, values in columns.items():
-        low = head.strip().lower()
         known = [value for value in values if not is_missing(value)]
-        if low == "type" and known:
+        if head.strip().lower() == "type" and known:
             words = {str(value).strip().lower() for value in known}
             if words <= {"directed", "undirected"}:
                 links.directed = [str(v).strip().lower() == "directed" for v in values]
-        elif low in WEIGHTS and links.weights is None and known:
-            found = [_weight(value) for value in values]
-            if all(v is not None for v in found):
-                links.weights = found
-
-
-def _weight(value: Any) -> float | None:
-    """Return a weight as a number, NaN where it is missing; None for what is no number."""
-    if is_missing(value):
-        return float("nan")
-    if isinstance(value, str):
-        return number_in(value if number_in(value) is not None else value.replace(",", "."))
-    return float(value) if isinstance(value, Real) else None
 
 
 # ---- ids ---------------------------------------------------------------------------------------

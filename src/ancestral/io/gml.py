@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from ancestral.errors import DataError, FormatError
+from ancestral.io.assembling import columns_of
 from ancestral.io.links import Links
-from ancestral.io.numbers import number_in
 from ancestral.io.parsed import Parsed
 
 MOST_TOKENS = 20_000_000
 MOST_DEPTH = 32
+_ENDS = frozenset({"source", "target"})
 _TOKEN = re.compile(
     r'\s+|#[^\n\r]*|(?P<text>"[^"]*")|(?P<open>\[)|(?P<close>\])'
     r'|(?P<word>[^\s"\[\]#]+)'
@@ -117,7 +118,7 @@ def _graph(held: List, name: str) -> Parsed:
     directed = any(key.lower() == "directed" and value == "1" for key, value in held)
     nodes: dict[str, dict[str, Any]] = {}
     ends: list[tuple[str, str]] = []
-    weights: list[float] = []
+    edges: list[dict[str, Any]] = []
     words: set[str] = set()
     for key, value in held:
         if key.lower() == "node":
@@ -130,18 +131,17 @@ def _graph(held: List, name: str) -> Parsed:
                 k: _value(v, f"{name}: node {node!r}: {k!r}") for k, v in own.items()
             }
         elif key.lower() == "edge":
-            own = {k.lower(): v for k, v in _values(value, f"{name}: an edge")}
+            pairs = list(_values(value, f"{name}: an edge"))
+            own = {k.lower(): v for k, v in pairs}
             u, v = own.get("source"), own.get("target")
             if u is None or v is None:
                 raise DataError(
                     f"{name}: the edge {u!r} to {v!r} lacks an end: it has a source and a target."
                 )
             ends.append((str(u), str(v)))
-            weight = own.get("weight", own.get("value", "1"))
-            number = number_in(str(weight).lower().replace("nan", ""))
-            weights.append(float("nan") if number is None else number)
+            edges.append({k: v for k, v in pairs if k.lower() not in _ENDS})
     kinds = dict.fromkeys(words, "text")
-    return Parsed(name, nodes, Links(ends, directed, weights), kinds)
+    return Parsed(name, nodes, Links(ends, directed, columns_of(edges)), kinds)
 
 
 def _values(value: Any, place: str) -> Iterator[tuple[str, Any]]:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from ancestral._checks.missing import is_missing_text
 from ancestral._extras import need
 from ancestral.errors import DataError, FormatError
+from ancestral.io.assembling import columns_of
 from ancestral.io.links import AS_THEY_ARE, Links, say
-from ancestral.io.numbers import number_in
 from ancestral.io.parsed import Parsed
 
 # Elements and attributes of a document, or one for so many bytes of the file as it lies there.
@@ -239,15 +239,12 @@ def _read_graph(graph: Any, keys: dict[str, _Key], name: str) -> Parsed:
     nodes: Nodes = {}
     ends: list[tuple[str, str]] = []
     directed: list[bool] = []
-    weights: list[float] = []
+    edges: list[dict[str, Any]] = []
     said: set[str] = set()
     for_nodes = [key for key in keys.values() if key.domain in ("node", "all")]
     defaults = {key.attribute: key.value(key.default) for key in for_nodes if key.default}
-    weighing = {
-        label: key
-        for label, key in keys.items()
-        if key.domain in ("edge", "all") and key.attribute.lower() == "weight"
-    }
+    for_edges = {label: key for label, key in keys.items() if key.domain in ("edge", "all")}
+    of_edges = {key.attribute: key.value(key.default) for key in for_edges.values() if key.default}
     beside: dict[str, Any] = {}
     for tag, element in _children(graph, name, ("desc", "data", "node", "edge")):
         if tag == "node":
@@ -256,17 +253,17 @@ def _read_graph(graph: Any, keys: dict[str, _Key], name: str) -> Parsed:
                 raise DataError(f"{name}: node id {node!r} is missing or used twice.")
             nodes[node] = defaults | _attributes(element, keys, f"{name}: node {node!r}", said)
         elif tag == "edge":
-            u, v, own, weight = _edge(element, name, weighing, directed=default)
+            u, v, own, held = _edge(element, name, for_edges, directed=default)
             ends.append((u, v))
             directed.append(own)
-            weights.append(weight)
+            edges.append(of_edges | held)
         elif tag == "data":
             key = keys.get(element.get("key", ""))
             if key is not None and key.attribute in (UNKNOWN, LEVELS):
                 beside[key.attribute] = _json(element, f"{name}: {key.attribute}")
     whole = directed or [default]
     ways: Any = whole[0] if len({*whole}) == 1 else directed
-    links = Links(ends, ways, weights)
+    links = Links(ends, ways, columns_of(edges))
     if said:
         listed = ", ".join(map(repr, sorted(said)))
         links.said.append(f"data of nodes for keys that others have, {listed}, are left out")
@@ -300,9 +297,9 @@ def _default_of(graph: Any, name: str) -> bool:
 
 
 def _edge(
-    edge: Any, name: str, weighing: dict[str, _Key], *, directed: bool
-) -> tuple[str, str, bool, float]:
-    """Return the two ends of an edge, whether it has a direction, and its weight."""
+    edge: Any, name: str, keys: dict[str, _Key], *, directed: bool
+) -> tuple[str, str, bool, dict[str, Any]]:
+    """Return the two ends of an edge, whether it has a direction, and its attributes."""
     u, v = edge.get("source"), edge.get("target")
     place = f"{name}: the edge {u!r} to {v!r}"
     if not u or not v:
@@ -318,14 +315,12 @@ def _edge(
     own = directed if value is None else _DIRECTED[value.strip(_BLANKS)]
     if edge.get("sourceport") is not None or edge.get("targetport") is not None:
         raise DataError(f"{place} holds {_NOT_READ['port']}.")
-    weight = next((key.default for key in weighing.values() if key.default), "1")
+    held = {}
     for tag, data in _children(edge, place, ("desc", "data")):
-        if tag == "data" and data.get("key") in weighing:
-            weight = _text(data, f"{place}: its weight") or ""
-    number = number_in(weight)
-    if number is None and not is_missing_text(weight):
-        raise DataError(f"{place} has the weight {weight[:40]!r}, where a number is wanted.")
-    return u, v, own, float("nan") if number is None else number
+        key = keys.get(data.get("key", "")) if tag == "data" else None
+        if key is not None and not len(data):  # with elements a program draws
+            held[key.attribute] = key.value((data.text or "").strip())
+    return u, v, own, held
 
 
 def _attributes(node: Any, keys: dict[str, _Key], place: str, said: set[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from ancestral._checks.missing import is_missing
 from ancestral._checks.numbers import SMALLER_FILE, within_memory
 from ancestral.errors import DataError, DataTypeError
-from ancestral.io.assembling import LEVELS, MAX_BYTES, UNKNOWN, assemble, weights_of
+from ancestral.io.assembling import LEVELS, MAX_BYTES, UNKNOWN, assemble, columns_of
 from ancestral.io.attributes import Categorical, common_levels, without_missing_text
 from ancestral.io.graph_archives import checked_ends, make_graph, read_archive
 from ancestral.io.kinds import recognise
@@ -41,6 +41,7 @@ def read_graphs(
     multiple: str = MERGE,
     loops: str = DROP,
     weights: str = BINARISE,
+    weight: str | None = None,
 ) -> list[Graph]:
     """Read graphs with the attributes of their nodes.
 
@@ -87,6 +88,12 @@ def read_graphs(
     weights : {"binarise", "refuse"}
         "binarise" reads any weight except 0 as a link, and a missing weight as an unknown dyad;
         "refuse" refuses weights.
+    weight : str, optional
+        The column of a table of links, or the attribute of edges, that holds the weights, as in
+        weight="hours". By default the first column of numbers that is called weight, weights,
+        value, count, strength, frequency or tie, in this order, in small letters or capitals. An
+        edge without the attribute, beside others that have it, has a missing weight. If no column
+        holds weights, every line is a link; a warning names columns of numbers with a 0 or a gap.
 
     Returns
     -------
@@ -99,14 +106,16 @@ def read_graphs(
     DataError
         When an item is no graph (entries other than 0 and 1 in a pickle or an .npz, or sizes that
         differ); the message names the graph. When features and adjacency are in the wrong order.
-        When an option is "refuse" and the file holds what it refuses.
+        When an option is "refuse" and the file holds what it refuses. When the column `weight` is
+        not there; when `weights` is "binarise" and no column holds weights, but others hold
+        numbers. The message names these.
     MissingExtraError
         For GraphML if the packages of the extra `graphs` are not installed.
 
     Notes
     -----
-    If one of the last four options changes the links by its default, one warning for each file
-    tells it.
+    If `directed`, `multiple`, `loops` or `weights` changes the links by its default, one warning
+    for each file tells it.
 
     Examples
     --------
@@ -117,7 +126,7 @@ def read_graphs(
     >>> len(read_graphs(path))
     3
     """
-    choices = Choices(directed, multiple, loops, weights)
+    choices = Choices(directed, multiple, loops, weights, weight)
     with Source(path, max_bytes=max_bytes) as source:
         kind = recognise(source, ("pickle", "zip", "xml", "text"))
         if kind == "xml":
@@ -132,11 +141,13 @@ def read_graphs(
             if isinstance(found, list):
                 return _of_parsed(found, attributes, categorical, choices)
             _refuse_choosing(source.name, attributes, categorical)
+            _refuse_weight(source.name, weight)
             return [found]
         archive = Archive(source) if kind == "zip" else None
         if archive is not None and "edges" in archive.keys and "features" not in archive.keys:
             return [_attributed(archive, attributes, categorical, choices)]
         _refuse_choosing(source.name, attributes, categorical)
+        _refuse_weight(source.name, weight)
         if archive is not None:
             return read_archive(archive, choices)
         pairs = _pairs_of(read_pickle(source), source.name)
@@ -154,6 +165,15 @@ def _refuse_choosing(name: str, attributes: Sequence[str] | None, categorical: C
         raise DataError(
             f"{name}: {word}= chooses among named attributes of nodes, and this file has none: "
             "features are the array of that name."
+        )
+
+
+def _refuse_weight(name: str, weight: str | None) -> None:
+    """Raise DataError for the name of a column where links have none."""
+    if weight is not None:
+        raise DataError(
+            f"{name}: weight={weight!r} names a column of links, and this file holds a matrix of "
+            "links: leave weight= out."
         )
 
 
@@ -193,6 +213,7 @@ def from_networkx(
     multiple: str = MERGE,
     loops: str = DROP,
     weights: str = BINARISE,
+    weight: str | None = None,
 ) -> Graph:
     """Return a networkx graph as a Graph, with the names and attributes of its nodes.
 
@@ -207,8 +228,8 @@ def from_networkx(
     categorical : sequence of str, or mapping of str to levels
         Attributes whose numbers are codes of groups. The levels are those that occur. If several
         graphs are fitted together, give the levels, as in {"Race": ["Black", "White"]}.
-    directed, multiple, loops, weights
-        As for `read_graphs`. The edge attribute "weight" is the weight.
+    directed, multiple, loops, weights, weight
+        As for `read_graphs`.
 
     Returns
     -------
@@ -233,10 +254,9 @@ def from_networkx(
     """
     if not all(hasattr(graph, part) for part in ("nodes", "edges", "is_directed")):
         raise DataTypeError(f"a networkx graph is wanted; got a {type(graph).__name__}.")
-    choices = Choices(directed, multiple, loops, weights)
+    choices = Choices(directed, multiple, loops, weights, weight)
     nodes, ends = dict(graph.nodes(data=True)), list(graph.edges())
-    held = [data.get("weight", 1) for _, _, data in graph.edges(data=True)]
-    links = Links(ends, graph.is_directed(), weights_of(held))
+    links = Links(ends, graph.is_directed(), columns_of([d for _, _, d in graph.edges(data=True)]))
     beside: Any = {key: graph.graph.get(key) for key in (UNKNOWN, LEVELS)}
     return assemble(
         nodes, links, attributes, "graph", categorical=categorical, choices=choices, **beside
@@ -252,13 +272,14 @@ def from_igraph(
     multiple: str = MERGE,
     loops: str = DROP,
     weights: str = BINARISE,
+    weight: str | None = None,
 ) -> Graph:
     """Return an igraph graph as a Graph, with the names and attributes of its vertices.
 
     Parameters
     ----------
     graph : igraph.Graph
-    attributes, categorical, directed, multiple, loops, weights
+    attributes, categorical, directed, multiple, loops, weights, weight
         As for `from_networkx`.
 
     Returns
@@ -280,11 +301,11 @@ def from_igraph(
     """
     if not all(hasattr(graph, part) for part in ("vs", "get_edgelist", "is_directed")):
         raise DataTypeError(f"an igraph graph is wanted; got a {type(graph).__name__}.")
-    choices = Choices(directed, multiple, loops, weights)
+    choices = Choices(directed, multiple, loops, weights, weight)
     columns = {key: graph.vs[key] for key in graph.vs.attributes()}
     nodes = {k: {key: held[k] for key, held in columns.items()} for k in range(graph.vcount())}
-    held = graph.es["weight"] if "weight" in graph.es.attributes() else None
-    links = Links(graph.get_edgelist(), graph.is_directed(), weights_of(held))
+    beside_ends = {key: graph.es[key] for key in graph.es.attributes()}
+    links = Links(graph.get_edgelist(), graph.is_directed(), beside_ends)
     beside: Any = {
         key: graph[key] if key in graph.attributes() else None for key in (UNKNOWN, LEVELS)
     }

@@ -7,6 +7,7 @@ was done without being asked for is said once, for the whole file.
     multiple    "merge" | "refuse"       links that stand more than once
     loops       "drop" | "refuse"        links of a node with itself
     weights     "binarise" | "refuse"    other than 1: 0 is no link, a gap an unknown dyad
+    weight      the column that holds them; by default one that is called so (see `edge_weights`)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from ancestral._checks.numbers import warn
 from ancestral.errors import DataError
+from ancestral.io.edge_weights import NOT_KEPT, weights_among
 
 
 class Unasked(str):
@@ -45,17 +47,25 @@ class Choices:
     multiple: str = MERGE
     loops: str = DROP
     weights: str = BINARISE
+    weight: str | None = None
 
     def __post_init__(self) -> None:
+        if self.weight is not None and not isinstance(self.weight, str):
+            raise DataError(
+                f"weight must be the name of the column of weights; got {self.weight!r}."
+            )
         for one in fields(self):
+            if one.name == "weight":
+                continue
             value, words = getattr(self, one.name), _WORDS[one.name]
             if one.name == "directed" and isinstance(value, bool):
                 continue
             if not isinstance(value, str) or value not in words:
                 more = " True or False" * (one.name == "directed")
+                name_it = f" To name the column of weights, pass weight={value!r}."
                 raise DataError(
                     f"{one.name} must be one of {', '.join(map(repr, words))}{more and ','}{more}; "
-                    f"got {value!r}."
+                    f"got {value!r}." + name_it * (one.name == "weights" and value is not None)
                 )
 
 
@@ -72,13 +82,13 @@ class Links:
         The ids of the two ends of each.
     directed : bool, sequence of bool, or None
         Whether each has a direction; None where the source says nothing of it.
-    weights : sequence of float, optional
-        One for each, NaN where the source has a gap.
+    columns : mapping of str to sequence
+        What the source says beside their ends, a value for each; one may hold their weights.
     """
 
     ends: Sequence[tuple[Any, Any]]
     directed: Any = None
-    weights: Any = None
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
 
 
@@ -103,7 +113,9 @@ def joined(links: Links, place: Mapping[Any, int], choices: Choices, name: str) 
     n, said = len(place), links.said
     i, j = _places(links.ends, place, name)
     one_way = None if links.directed is None else np.broadcast_to(links.directed, i.shape).copy()
-    state = _states(links.weights, len(i), choices, name, said)  # 1, 0, or NaN where unknown
+    option = None if isinstance(choices.weights, Unasked) else choices.weights
+    weights = weights_among(links.columns, choices.weight, name, said, option=option)
+    state = _states(weights, len(i), choices, name, said)  # 1, 0, or NaN where unknown
     i, j, one_way, state = _without_loops(i, j, one_way, state, choices, name, said, place)
     says = None if links.directed is None else bool(np.any(links.directed))
     has_way = _has_direction(choices, name, says=says)
@@ -178,7 +190,7 @@ def _states(
         )
     zeros, gaps = int((held == 0).sum()), int(np.isnan(held).sum())
     if isinstance(choices.weights, Unasked):
-        parts = ["weights are not kept: any but 0 is a link"]
+        parts = [NOT_KEPT]
         parts += [f"{zeros} of 0 are none"] * bool(zeros)
         said.append(", ".join(parts))
         if gaps:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ancestral._checks.missing import is_missing_text
 from ancestral.errors import DataError, FormatError
 from ancestral.io.dialect import Dialect
+from ancestral.io.edge_weights import NOT_KEPT
 from ancestral.io.links import Choices, Joined, Unasked, say
 
 MOST_ROWS = 10_000_000  # of a matrix whose header alone says so
@@ -180,7 +181,7 @@ def matrix_as_links(matrix: Matrix, choices: Choices, name: str) -> Joined:
                 f'{name}: holds {values[weighted][0]:g}, and weights="refuse" takes 0 and 1 alone.'
             )
         if isinstance(choices.weights, Unasked):
-            said.append("weights are not kept: any but 0 is a link")
+            said.append(NOT_KEPT)
     unknown = _ones(E, np.isnan)
     E = _ones(E, lambda v: ~np.isnan(v) & (v != 0))
     directed = (E != E.T).nnz > 0 or (unknown != unknown.T).nnz > 0

@@ -184,6 +184,13 @@ def broken(text: str, size: float, width: float) -> str:
     return "\n".join(lines)
 
 
+def halo() -> list[Any]:
+    """Return an edge of paper around letters, so that they are read on lines and areas too."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=2.2, foreground=PAPER)]
+
+
 def contrasting(colour: Any) -> str:
     """Return ink or paper, whichever reads better on `colour`."""
     from matplotlib.colors import to_rgb

@@ -77,17 +77,17 @@ def training_curve(
     if checked:
         top.plot(_style.column(checked, "step"), _style.column(checked, "validation_loss"),
                  color=_style.ORANGE, linestyle=(0, (4, 1.5)), label="validation rows")  # fmt: skip
-        top.legend(loc="upper right")
+        top.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
     top.set(ylabel=f"loss (nats per {unit})")
-    top.set_ylim(bottom=min(0.0, float(loss.min())))
     if floor is None:
-        top.set(xlabel="optimiser step", ylim=(None, None))
-        top.autoscale(axis="y")
+        top.set(xlabel="optimiser step")
         return _style.figure_of(top)
     top.axhline(floor, color=_style.VERMILLION, linestyle=(0, (4, 2)), linewidth=1.2)
+    low, high = top.get_ylim()
+    top.set_ylim(min(low, floor - 0.25 * (high - floor)), high)  # the words stand below the line
     top.annotate(
         f"entropy floor {floor:.4f} nats", (1.0, floor), xycoords=("axes fraction", "data"),
-        xytext=(-2, 4), textcoords="offset points", ha="right", va="bottom",
+        xytext=(-2, -4), textcoords="offset points", ha="right", va="top",
         color=_style.VERMILLION, fontsize=_style.TEXT_SIZE - 1,
     )  # fmt: skip
     excess = loss - floor
@@ -96,7 +96,7 @@ def training_curve(
     bottom.set_yscale("log")
     bottom.grid(axis="y")
     bottom.set(xlabel="optimiser step", ylabel="loss − floor = KL (nats)")
-    if above.any():
+    if above[-1]:
         _mark_end(bottom, step[above], excess[above])
     return _style.figure_of(top)
 

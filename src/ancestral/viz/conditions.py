@@ -114,8 +114,14 @@ def inpainting(
     if not len(conditions):
         raise DataError("conditions is empty; there is nothing to draw.")
     if shape is None:
-        side = math.isqrt(conditions[0].given.size)
+        size = conditions[0].given.size
+        side = math.isqrt(size)
         shape = (side, side)
+        if side * side != size:
+            raise DataError(
+                f"rows of {size} values are no square image, and this figure draws images. Pass "
+                "shape=(height, width), or rows of an image."
+            )
     for one in conditions:
         if one.given.shape != (shape[0] * shape[1],):
             raise DataError(

@@ -128,7 +128,7 @@ def write_legend(where: Any, colouring: Colouring, note: str, size: float) -> No
         if is_figure:
             where.supxlabel(note, fontsize=size)
         else:
-            width = 0.95 * figure.get_size_inches()[0]
+            width = 0.95 * _width_of(where)
             whole = note.replace(" + ", "\u00a0+\u00a0").replace(" = ", "\u00a0=\u00a0")
             where.set_xlabel(_style.broken(whole, size, width), fontsize=size)
         return
@@ -138,7 +138,7 @@ def write_legend(where: Any, colouring: Colouring, note: str, size: float) -> No
         for _, colour in colouring.levels
     ]  # fmt: skip
     names = [_style.shortened(label) for label, _ in colouring.levels]
-    room = figure.get_size_inches()[0] * 72 - 8 * size  # points
+    room = (figure.get_size_inches()[0] if is_figure else _width_of(where)) * 72 - 8 * size
     widest = max(_style.text_width(label, size) for label in names) * 72 + 3.5 * size
     place: dict[str, Any] = {"loc": "outside lower center"}
     if not is_figure:
@@ -154,3 +154,12 @@ def write_legend(where: Any, colouring: Colouring, note: str, size: float) -> No
         columnspacing=1.2,
         **place,
     )
+
+
+def _width_of(ax: Any) -> float:
+    """Return the inches that a figure has for axes, and for the words below them."""
+    wide = float(_style.figure_of(ax).get_size_inches()[0])
+    spec = ax.get_subplotspec()
+    if spec is None:
+        return wide * float(ax.get_position().width)
+    return wide * len(spec.colspan) / float(spec.get_gridspec().ncols)

@@ -169,8 +169,9 @@ def marginals(model: Any, given: Any = None, *, columns: Sequence[Any] | None = 
     Returns
     -------
     matplotlib.figure.Figure
-        Levels and counts are drawn by their probabilities, and numbers by their densities. Numbers
-        with a probability of their own are drawn as stems, labelled with the probability.
+        Levels and counts are drawn by their probabilities, and numbers by their densities. A number
+        with a probability of its own is drawn as a stem. A stem of probability 1 would be as high
+        as the curve; the probability is written beside the most probable stem.
 
     Raises
     ------
@@ -198,14 +199,16 @@ def marginals(model: Any, given: Any = None, *, columns: Sequence[Any] | None = 
         shares = [queries.states_given(mixture, condition) for condition in conditions]
     n_lines = -(-len(chosen) // ACROSS)
     across = min(ACROSS, len(chosen))
-    figure = _style.new_figure(PANEL[0] * across + 0.2, (PANEL[1] + 0.45) * n_lines + 0.3)
+    says = _words(model, conditions[-1]) if given is not None else {}
+    width = PANEL[0] * across + 0.2
+    figure = _style.new_figure(width, (PANEL[1] + 0.6) * n_lines + 0.3)
     panels = figure.subplots(n_lines, across, squeeze=False).ravel()
     for ax in panels[len(chosen) :]:
         ax.remove()
     for j, ax in zip(chosen, panels, strict=False):
         column = model.columns_[j]
         leaves = [circuit.leaves[j] for circuit in mixture.circuits]
-        ax.set_title(_style.shortened(str(column["name"]), 28), loc="left", pad=3)
+        ax.set_title(_style.shortened(str(column["name"]), 28), loc="left", pad=4)
         ax.tick_params(labelsize=_style.TEXT_SIZE - 2)
         said = [
             (colour, _Column(leaves, [(w, p[j]) for w, p in one], condition, j))
@@ -217,16 +220,68 @@ def marginals(model: Any, given: Any = None, *, columns: Sequence[Any] | None = 
             _draw_counts(ax, said)
         else:
             _draw_numbers(ax, column, said)
-    if given is not None:
-        from matplotlib.patches import Patch
-
-        words = ("without the condition", "given the condition")
-        handles = [Patch(color=c, label=w) for c, w in zip(COLOURS, words, strict=True)]
-        figure.legend(handles=handles, loc="outside lower left", ncols=2)
+    has_stems = any(len(model.columns_[j]["atoms"]) for j in chosen)
+    _name_lines(figure, width, list(says.values()), has_stems=has_stems)
     return figure
 
 
 COLOURS = ("#A9AFB6", _style.BLUE)
+
+
+def _name_lines(figure: Figure, width: float, says: list[str], *, has_stems: bool) -> None:
+    """Say below the panels what the colours and the stems are."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    room, size = width - 0.6, _style.TEXT_SIZE - 1
+    handles: list[Any] = []
+    if says:
+        words = "given " + ", ".join(says[:MOST_SAID]) + ", …" * (len(says) > MOST_SAID)
+        labels = ("without the condition", _style.broken(words, size, room))
+        handles = [Patch(color=c, label=w) for c, w in zip(COLOURS, labels, strict=True)]
+    if has_stems:
+        words = "probability of this one value (the curves are densities)"
+        label = _style.broken(words, size, room)
+        colour = COLOURS[1 if says else 0]
+        handles.append(Line2D([], [], color=colour, marker="o", markersize=3.5, label=label))
+    if handles:
+        figure.legend(handles=handles, loc="outside lower left", alignment="left")
+
+
+MOST_SAID = 6  # columns of a condition that are named
+
+
+def _words(model: Any, condition: queries.Condition) -> dict[int, str]:
+    """Return what a condition says of each column that it names."""
+    said = {}
+    for j, column in enumerate(model.columns_):
+        value, allowed = float(condition.row[j]), condition.allowed.get(j)
+        name = _style.shortened(str(column["name"]), 24)
+        if not np.isnan(value):
+            said[j] = f"{name} = {_value(column, value)}"
+        elif allowed is not None and allowed.values is not None:
+            some = [_value(column, float(one)) for one in allowed.values[:3]]
+            said[j] = f"{name}: {' or '.join(some)}" + " or …" * (len(allowed.values) > 3)
+        elif allowed is not None:
+            low, high = (_value(column, end) for end in (allowed.low, allowed.high))
+            said[j] = f"{name} from {low} to {high}"
+            if not np.isfinite(allowed.low):
+                said[j] = f"{name} up to {high}"
+            elif not np.isfinite(allowed.high):
+                said[j] = f"{name} from {low}"
+    return said
+
+
+def _value(column: dict[str, Any], code: float) -> str:
+    """Return one value of a column in words."""
+    if not np.isfinite(code):
+        return ""
+    if len(column["levels"]):
+        return _style.shortened(str(column["levels"].tolist()[int(code)]), 20)
+    if column["of"] == "date":
+        moment = np.datetime64(round(code * 86400), "s")
+        return str(moment).removesuffix("T00:00:00").replace("T", " ")
+    return f"{code:.6g}"
 
 
 def _chosen(model: Any, columns: Sequence[Any] | None) -> list[int]:
@@ -330,6 +385,7 @@ def _draw_levels(ax: Axes, column: dict[str, Any], said: Said) -> None:
     ax.set_ylim(len(shown) - 0.4, -0.6)
     ax.set_xlim(0, None)
     ax.locator_params(axis="x", nbins=3)
+    ax.set_xlabel("probability", fontsize=_style.TEXT_SIZE - 2, labelpad=1)
 
 
 def _draw_counts(ax: Axes, said: Said) -> None:
@@ -339,6 +395,7 @@ def _draw_counts(ax: Axes, said: Said) -> None:
         ax.plot(x, one.density(x), ".-", color=colour, markersize=3, linewidth=0.8, zorder=k)
     ax.set_ylim(0, None)
     ax.locator_params(nbins=4)
+    ax.set_ylabel("probability", fontsize=_style.TEXT_SIZE - 2, labelpad=2)
 
 
 def _draw_numbers(ax: Axes, column: dict[str, Any], said: Said) -> None:
@@ -360,14 +417,11 @@ def _draw_numbers(ax: Axes, column: dict[str, Any], said: Said) -> None:
             if share >= 0.005:
                 ax.plot([atom, atom], [0, share * top], color=colour, linewidth=1.6)
                 ax.plot(atom, share * top, "o", color=colour, markersize=3.5)
-        largest = int(mass.argmax()) if len(mass) else -1
-        if k == len(said) - 1 and largest >= 0 and mass[largest] >= 0.05:
-            ax.annotate(f"{100 * mass[largest]:.0f}%", (atoms[largest], mass[largest] * top),
-                        (3, 0), textcoords="offset points", va="center", color=colour,
-                        fontsize=_style.TEXT_SIZE - 2)  # fmt: skip
+    _name_stem(ax, atoms, [one.density(atoms) for _, one in said], top)
     ax.set(xlim=(low - pad, high + pad), ylim=(0, 1.08 * top))
-    ax.set_yticks([])
-    ax.spines["left"].set_visible(False)
+    ax.locator_params(axis="y", nbins=3)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    ax.set_ylabel("density", fontsize=_style.TEXT_SIZE - 2, labelpad=2)
     if column["of"] == "date":
         ax.xaxis_date()
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -377,3 +431,27 @@ def _draw_numbers(ax: Axes, column: dict[str, Any], said: Said) -> None:
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     else:
         ax.locator_params(axis="x", nbins=4)
+
+
+def _name_stem(
+    ax: Axes, atoms: NDArray[np.float64], masses: list[NDArray[np.float64]], top: float
+) -> None:
+    """Write the probabilities of the most probable stem beside its heads, apart from each other."""
+    if not len(atoms) or not 0.05 <= masses[-1].max() < 1.0:
+        return
+    at = int(masses[-1].argmax())
+    heights = [float(mass[at]) for mass in masses]
+    places = list(heights)
+    if len(heights) > 1 and abs(heights[0] - heights[1]) < APART:
+        middle, away = sum(heights) / 2, math.copysign(APART / 2, heights[0] - heights[1])
+        middle = min(max(middle, APART), 1.0 - APART / 2)
+        places = [middle + away, middle - away]
+    is_right = atoms[at] > np.mean(ax.get_xlim())
+    for colour, height, place in zip((_style.GREY, COLOURS[1]), heights, places, strict=False):
+        ax.annotate(f"{100 * height:.0f}%", (atoms[at], place * top), (-4 if is_right else 4, 0),
+                    textcoords="offset points", ha="right" if is_right else "left", va="center",
+                    color=colour, fontsize=_style.TEXT_SIZE - 2, path_effects=_style.halo(),
+                    zorder=5)  # fmt: skip
+
+
+APART = 0.13  # of a panel's height, between two lines of text

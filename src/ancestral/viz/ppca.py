@@ -108,9 +108,9 @@ def latent_scatter(
     Parameters
     ----------
     model : fitted PPCA or PPCAMixture, or array-like of shape (n, 2)
-        For a PPCA the posterior means E[z | x] are drawn. The models of a mixture have different
+        For a PPCA the posterior means E[z | x] are drawn. The pieces of a mixture have different
         latents, so rows are drawn in the plane with the largest spread of the mixture, each in the
-        colour of the model that it most probably came from. An array holds posterior means.
+        colour of the piece that it most probably came from. An array holds posterior means.
     X : array-like or dataframe of shape (n_samples, n_features)
         Rows; they may have missing values. Of a dataframe, the columns of the model are used. With
         an array of means: their covariance, as `covariance`.
@@ -286,19 +286,19 @@ def _of_mixture(model: Any, X: Any, components: tuple[int, int]) -> _Plane:
     P = P * np.sign(P[np.abs(P).argmax(axis=0), [0, 1]])  # one sign, always
     rows = as_numbers(model.impute(X), name="X", ndim=2) / scale
     from_each = np.asarray(model.responsibilities(X)).argmax(axis=1).astype(np.float64)
-    names = [f"model {c + 1}" for c in range(len(W))]
+    names = [f"piece {c + 1}" for c in range(len(W))]
     spreads = [
         _Spread(
             (P.T @ W[c]) @ (P.T @ W[c]).T + noise[c] * np.eye(2),
             (means[c] - centre) @ P,
-            "covariance of each model, 1 and 2 sd" if c == 0 else None,
+            "covariance of each piece, 1 and 2 sd" if c == 0 else None,
             {"color": _colour(c, len(W)), "linewidth": 2.0, "zorder": 3},
         )
         for c in range(len(W))
     ]
     units = "units of the data" if np.ndim(scale) == 0 else "columns scaled to 1"
     labels = [f"direction {k + 1} of the mixture ({units})" for k in pair]
-    groups = _taken.Grouping("", names, from_each)
+    groups = _taken.Grouping("most probably from", names, from_each)
     return _Plane((rows - centre) @ P, (labels[0], labels[1]), spreads, groups, about_zero=False)
 
 
@@ -317,7 +317,9 @@ def _draw_points(ax: Axes, Z: NDArray[np.float64], groups: _taken.Grouping | Non
         ax.scatter(*Z.T, color=_style.SKY, edgecolors=_style.BLUE, alpha=0.8, **look)
         return
     missing = np.isnan(groups.values)
-    ax.scatter(*Z[missing].T, color=_style.PAPER, edgecolors=_style.GREY, **look)
+    if missing.any():
+        ax.scatter(*Z[missing].T, color=_style.PAPER, edgecolors=_style.GREY,
+                   label=f"{groups.name or 'number'} missing", **look)  # fmt: skip
     drawn = ax.scatter(
         Z[~missing, 0], Z[~missing, 1], c=groups.values[~missing], cmap="viridis", **look
     )
@@ -350,18 +352,18 @@ def _draw_groups(
 
 def _name_groups(ax: Axes, title: str, handles: list[tuple[Any, str]]) -> None:
     """Name the groups to the right of the axes."""
-    ax.add_artist(
-        ax.legend(
-            [mark for mark, _ in handles],
-            [name for _, name in handles],
-            title=title or None,
-            title_fontsize=_style.TEXT_SIZE - 1,
-            alignment="left",
-            loc="upper left",
-            bbox_to_anchor=(1.0, 1.0),
-            handletextpad=0.2,
-        )
+    legend = ax.legend(
+        [mark for mark, _ in handles],
+        [name for _, name in handles],
+        title=title or None,
+        title_fontsize=_style.TEXT_SIZE - 1,
+        alignment="left",
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        handletextpad=0.2,
     )
+    ax.add_artist(legend)
+    legend.set_clip_on(False)  # so that the layout keeps room for it
 
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")  # groups differ in shape too

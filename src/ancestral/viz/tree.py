@@ -90,7 +90,10 @@ def prefix_tree(
     _check_labels(tree, shape, names)
     leaf = min(LEAF, TALLEST / tree.n)
     heads = _heads(tree.d, columns, shape)
-    top, bottom = 0.34 + heads.height, 0.42
+    is_written = tree.n_values > MOST_KEYS and not all(map(_is_number, tree.values))
+    colours = _value_colours(tree.n_values, is_pale=is_written)
+    key = _key(tree, colours, wide, is_image=shape is not None, is_written=is_written)
+    top, bottom = 0.34 + heads.height, 0.24 + KEY_LINE * len(key)
     height = top + bottom + leaf * tree.n
     figure = _style.new_figure(_style.TEXT_WIDTH, height, layout=None)
     ax = figure.add_axes((0, 0, 1, 1))
@@ -99,38 +102,36 @@ def prefix_tree(
     labels = [] if names is None else [str(names[k]) for k in tree.first]
     room = max((_style.text_width(label, LABEL_SIZE) for label in labels), default=0.0)
     tile = 0.0 if shape is None else TILE * shape[1] / shape[0] * leaf / LEAF
-    right = _style.TEXT_WIDTH - 0.06 - (room + 0.08 if room else 0.0) - (tile + 0.08)
-    left = max(0.3, _style.text_width(heads.kind, HEAD_SIZE) + 0.12)
+    ends = _texts_of_leaves(tree) if is_written else []
+    beside = max((_style.text_width(text, HEAD_SIZE) + 0.1 for text in ends), default=0.0)
+    right = _style.TEXT_WIDTH - 0.06 - (room + 0.08 if room else 0.0) - (tile + 0.08) - beside
+    of_all = _style.text_width(f"{tree.counts.sum():.3g}", LABEL_SIZE + 1)
+    left = max(0.3, _style.text_width(heads.kind, HEAD_SIZE) + 0.12, of_all + 0.2)
     x = left + (right - left) * tree.columns()
     y = top + leaf * (tree.places() + 0.5)
-    colours = _value_colours(tree.n_values)
     scale = min(ROOT, 0.9 * leaf * tree.n) / tree.counts.sum()
     _draw_rivers(ax, tree, x, y, scale, colours)
     _draw_choices(ax, tree, x, y, scale)
-    is_written = tree.n_values > MOST_KEYS and not all(map(_is_number, tree.values))
-    if is_written:
-        _write_values(ax, tree, x, y, scale, colours)
-    _draw_scale(ax, x, heads, top, top + leaf * tree.n, shape)
     leaves = y[tree.depth == tree.d]
+    if is_written:
+        _write_values(ax, tree, x, y)
+        for text, place in zip(ends, leaves, strict=True):
+            ax.text(right + 0.06, place, text, va="center", fontsize=HEAD_SIZE)
+    _draw_scale(ax, x, heads, top, top + leaf * tree.n, shape)
     if shape is not None:
         for row, place in zip(tree.rows, leaves, strict=True):
-            _draw_tile(ax, row, shape, right + 0.08, place, tile, tree.n_values)
+            _draw_tile(ax, row, shape, right + beside + 0.08, place, tile, tree.n_values)
     for label, place in zip(labels, leaves, strict=False):
         ax.text(
-            right + tile + 0.14,
+            right + beside + tile + 0.14,
             place,
             label,
             va="center",
             fontsize=min(LABEL_SIZE, 62 * leaf),
             color=_style.INK,
         )
-    what = ("images", "pixel") if shape is not None else ("rows", "column")
-    wide = wide.replace("rows", what[0])
-    key = f"width: {wide}      circle: the {what[1]} at which {what[0]} differ"
-    keys: Iterable[int] = range(tree.n_values)
-    if tree.n_values > MOST_KEYS:
-        keys = range(0) if is_written else (0, tree.n_values - 1)
-    _draw_key(ax, tree, height - bottom + 0.24, colours, keys, key)
+    for k, line in enumerate(key):
+        _draw_key(ax, line, height - bottom + 0.24 + KEY_LINE * k)
     return figure
 
 
@@ -255,12 +256,50 @@ class _Tree:
         return np.concatenate([np.bincount(node, weights=self.counts) for node in self.members])
 
 
-def _value_colours(n_values: int) -> list[Any]:
-    """Return a colour for each value, the lowest lightest."""
+def _value_colours(n_values: int, *, is_pale: bool) -> list[Any]:
+    """Return a colour for each value, the lowest lightest; all are pale under words."""
     if n_values == 2:
         return ["#BBD4E6", _style.BLUE]
+    low, high = (0.28, 0.55) if is_pale else (0.2, 0.95)
     shades = _style.sequential()
-    return [shades(0.2 + 0.75 * k / max(n_values - 1, 1)) for k in range(n_values)]
+    return [shades(low + (high - low) * k / max(n_values - 1, 1)) for k in range(n_values)]
+
+
+KEY_LINE = 0.18  # inches
+
+Key = list[tuple[Any, str]]  # a colour, or None, and the words beside it
+
+
+def _key(
+    tree: _Tree, colours: list[Any], wide: str, *, is_image: bool, is_written: bool
+) -> list[Key]:
+    """Return the lines below the tree that say what colour, width and circles are."""
+    what = ("images", "pixel") if is_image else ("rows", "column")
+    shown: Iterable[int] = range(tree.n_values)
+    if tree.n_values > MOST_KEYS:
+        shown = () if is_written else (0, tree.n_values - 1)
+    key: Key = [(colours[k], f"value {_style.shortened(tree.values[k], 28)}") for k in shown]
+    if is_written:
+        key.append((None, "colour: the value, written at the end of each branch"))
+    key.append((None, f"width: {wide.replace('rows', what[0])}"))
+    key.append((None, f"circle: the {what[1]} at which {what[0]} differ"))
+    lines: list[Key] = [[]]
+    for one in key:
+        longer = [*lines[-1], one]
+        if lines[-1] and sum(map(_key_width, longer)) > _style.TEXT_WIDTH - 0.3:
+            lines.append([one])
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _key_width(one: tuple[Any, str]) -> float:
+    return (0.0 if one[0] is None else 0.26) + _style.text_width(one[1], LABEL_SIZE) + 0.2
+
+
+def _texts_of_leaves(tree: _Tree) -> list[str]:
+    """Return the last value of each row, as it is written at the end of its branch."""
+    return [_style.shortened(tree.values[row[-1]], 24) for row in tree.rows]
 
 
 def _draw_rivers(
@@ -369,32 +408,25 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _write_values(
-    ax: Axes, tree: _Tree, x: NDArray, y: NDArray, scale: float, colours: list[Any]
-) -> None:
-    """Write the value of each branch where it ends: colours of many names tell nothing apart."""
-    sizes = tree.sizes()
-    for node in range(1, len(tree.parent)):
+def _write_values(ax: Axes, tree: _Tree, x: NDArray, y: NDArray) -> None:
+    """Write the value of each inner branch at its end: colours of many names tell nothing apart."""
+    for node in np.flatnonzero((tree.depth > 0) & (tree.depth < tree.d)):
         right, left = x[tree.depth[node]], x[tree.depth[tree.parent[node]]]
         text = str(tree.values[tree.level[node]])
         while text and _style.text_width(text, HEAD_SIZE) > right - left - 0.1:
             text = text[:-2] + "…" if len(text) > 2 else ""
-        inside = 72 * scale * sizes[node] > HEAD_SIZE + 1
-        colour = _style.contrasting(colours[tree.level[node]]) if inside else _style.INK
-        ax.text(right - 0.05 - 0.09 * (right < x[-1]), y[node], text, ha="right", va="center",
-                fontsize=HEAD_SIZE, color=colour, zorder=5)  # fmt: skip
+        ax.text(right - 0.14, y[node], text, ha="right", va="center", fontsize=HEAD_SIZE,
+                path_effects=_style.halo(), zorder=5)  # fmt: skip
 
 
-def _draw_key(
-    ax: Axes, tree: _Tree, y: float, colours: list[Any], keys: Iterable[int], label: str
-) -> None:
-    """Say under the tree what colour, width and circles are."""
+def _draw_key(ax: Axes, line: Key, y: float) -> None:
+    """Write one line of the key."""
     from matplotlib.patches import Rectangle
 
     x = 0.3
-    for k in keys:
-        ax.add_patch(Rectangle((x, y - 0.07), 0.2, 0.1, facecolor=colours[k], linewidth=0))
-        value = f"value {tree.values[k]}"
-        ax.text(x + 0.26, y, value, fontsize=LABEL_SIZE, va="center")
-        x += 0.26 + _style.text_width(value, LABEL_SIZE) + 0.2
-    ax.text(x, y, label, fontsize=LABEL_SIZE, va="center")
+    for colour, text in line:
+        beside = 0.0 if colour is None else 0.26
+        if colour is not None:
+            ax.add_patch(Rectangle((x, y - 0.07), 0.2, 0.1, facecolor=colour, linewidth=0))
+        ax.text(x + beside, y, text, fontsize=LABEL_SIZE, va="center")
+        x += _key_width((colour, text))

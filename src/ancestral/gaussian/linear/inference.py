@@ -479,7 +479,7 @@ class LineInference(Line):
         >>> model = LinearGaussian().fit([[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.5, 7.0])
         >>> print(model.summary())
         LinearGaussian: y | x ~ N(w . x + b, sigma^2)
-        4 rows, 1 independent columns, 2 degrees of freedom, condition number 1
+        4 rows, 1 independent column, 2 degrees of freedom, condition number 1
         ...
         """
         self._check_fitted()

@@ -31,7 +31,7 @@ def table_of_line(model: Any, level: float, extra: Any, robust: Robust | None) -
     k, n, left = model.rank_, model.n_samples_, model.degrees_of_freedom_
     above = [
         f"{type(model).__name__}: y | x ~ N(w . x + b, sigma^2)",
-        f"{n} rows, {k} independent columns, {left} degrees of freedom, "
+        f"{n} rows, {k} independent column{'s' * (k != 1)}, {left} degrees of freedom, "
         f"condition number {model.condition_number_:.3g}",
     ]
     if robust is not None:

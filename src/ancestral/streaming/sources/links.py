@@ -19,10 +19,12 @@ from scipy import sparse
 from ancestral._arrays import to_host
 from ancestral._checks.columns import names_of
 from ancestral._checks.containers import shown
+from ancestral._checks.numbers import warn
 from ancestral.errors import DataError, DataTypeError
 from ancestral.graph.graph import Graph
 from ancestral.graph.link_blocks import LinkBlock
 from ancestral.io.edge_heads import ENDS
+from ancestral.io.edge_weights import NOT_KEPT, WEIGHTS, numbers_in, weights_among
 from ancestral.streaming.checking import column_of
 from ancestral.streaming.columns import in_order
 from ancestral.streaming.opening import Opening
@@ -160,11 +162,14 @@ class Links:
         Rows that begin with, or have by name, the two ends of links.
     ends : tuple of str, optional
         Names of these columns.
+    weight : str, optional
+        Name of the column of weights.
     """
 
     nodes: Nodes
     piece: Piece
     ends: tuple[str, str] | None
+    weight: str | None = None
 
     @property
     def n_rows(self) -> int | None:
@@ -188,11 +193,14 @@ class Links:
 
     def read(self) -> LinkBlock:
         """Return the links by the numbers of their nodes."""
-        i, j = (
-            self.nodes.places(column, what)
-            for what, column in _columns(self.piece.read(), self.ends)
-        )
-        return LinkBlock(self.nodes.graph, i, j, self.start, self.of)
+        chunk = self.piece.read()
+        ends = _columns(chunk, self.ends)
+        i, j = (self.nodes.places(column, what) for _, what, column in ends)
+        links = _linked(chunk, [name for name, _, _ in ends], self.weight, first=not self.start)
+        if links is None:
+            return LinkBlock(self.nodes.graph, i, j, self.start, self.of)
+        rows = np.flatnonzero(links)
+        return LinkBlock(self.nodes.graph, i[rows], j[rows], self.start, self.of, rows)
 
 
 class GraphByBlocks(Source):
@@ -203,22 +211,33 @@ class GraphByBlocks(Source):
     nodes : Nodes
     links : Source
     ends : tuple of str, optional
+    weight : str, optional
     """
 
-    def __init__(self, nodes: Nodes, links: Source, ends: tuple[str, str] | None) -> None:
-        self.nodes, self.links, self.ends = nodes, links, ends
+    def __init__(
+        self,
+        nodes: Nodes,
+        links: Source,
+        ends: tuple[str, str] | None,
+        weight: str | None = None,
+    ) -> None:
+        self.nodes, self.links, self.ends, self.weight = nodes, links, ends, weight
         self.again, self.fresh = links.again, links.fresh
 
     def parts(self) -> Iterable[Piece]:
         """Return the links in parts."""
-        made = (Links(self.nodes, piece, self.ends) for piece in self.links.parts())
+        made = (Links(self.nodes, piece, self.ends, self.weight) for piece in self.links.parts())
         return list(made) if self.again and self.fresh else made
+
+    @property
+    def _weighed(self) -> tuple[str, ...]:
+        return () if self.weight is None else (self.weight,)
 
     @property
     def identity(self) -> str:
         """What tells this graph from others."""
         digest = hashlib.sha256(self.links.identity.encode())
-        digest.update(repr((self.ends, self.nodes.graph.directed)).encode())
+        digest.update(repr((self.ends, self.nodes.graph.directed, *self._weighed)).encode())
         digest.update(repr(self.nodes.graph.node_names).encode())
         digest.update(np.ascontiguousarray(self.nodes.graph.numbers).data)
         return digest.hexdigest()
@@ -231,6 +250,7 @@ def graph_by_blocks(
     directed: bool = False,
     key: str | None = None,
     ends: Sequence[str] | None = None,
+    weight: str | None = None,
     block: int | None = None,
 ) -> Source:
     """Return one graph whose links are read in parts, for `fit_chunks` and `fit_dask`.
@@ -253,6 +273,12 @@ def graph_by_blocks(
     ends : pair of str, optional
         The two columns of `links` that hold the ends. By default those with names such as source
         and target, or from and to; else the first two.
+    weight : str, optional
+        The column of `links` that holds weights: any number but 0 is a link. By default the first
+        column of numbers that is called weight, weights, value, count, strength, frequency or tie,
+        in this order, in small letters or capitals. Gaps are refused, since a graph in parts has no
+        unknown dyads. If no column holds weights, every row is a link; a warning names columns of
+        numbers with a 0 or a gap. If `ends` is given, other columns of files are not read.
     block : int, optional
         The number of links that are read from a file at a time; by default about 32 MiB of them.
 
@@ -264,8 +290,8 @@ def graph_by_blocks(
     ------
     DataError
         When `nodes` is no table of attributes, or has no column `key`. When the links are read: for
-        a repeated link, a link of a node with itself, or an end that is no node. The message names
-        the part and the row.
+        a repeated link, a link of a node with itself, an end that is no node, a missing weight, or
+        a column `weight` that is not there. The message names the part and the row.
 
     Notes
     -----
@@ -296,8 +322,28 @@ def graph_by_blocks(
         ends = named[0], named[1]
     if names_of(links) is not None or isinstance(links, np.ndarray):
         links = [links]
-    opened = Opening(None, rows=block, columns=ends).source(links)
-    return GraphByBlocks(_nodes_of(nodes, key, directed=directed), opened, ends)
+    if weight is not None and not isinstance(weight, str):
+        raise DataError(f"weight must be the name of the column of weights; got {weight!r}.")
+    opened = _opened(links, ends, weight, block)
+    return GraphByBlocks(_nodes_of(nodes, key, directed=directed), opened, ends, weight)
+
+
+def _opened(
+    links: Any, ends: tuple[str, str] | None, weight: str | None, block: int | None
+) -> Source:
+    """Return the source of links; of files with named ends only these and the weights are read."""
+    if ends is None or weight is not None:
+        return Opening(None, rows=block).source(links)
+    found = Opening(None, rows=block, columns=ends).source(links)
+    paths = links if isinstance(links, list) else [links]
+    if not all(isinstance(path, str | os.PathLike) for path in paths):
+        return found
+    try:
+        names = getattr(getattr(Opening(None).source(links), "schema", None), "names", [])
+    except DataError:  # of a column that is not needed
+        return found
+    also = [name for name in names if name.strip().lower() in WEIGHTS and name not in ends]
+    return Opening(None, rows=block, columns=[*ends, *also]).source(links) if also else found
 
 
 def _nodes_of(nodes: Any, key: str | None, *, directed: bool) -> Nodes:
@@ -336,8 +382,8 @@ def _no_links(n: int) -> sparse.csr_array:
     return sparse.csr_array((n, n), dtype=np.int8)
 
 
-def _columns(chunk: Any, ends: tuple[str, str] | None) -> list[tuple[str, NDArray[Any]]]:
-    """Return the two columns of ends of some links, and what they are called."""
+def _columns(chunk: Any, ends: tuple[str, str] | None) -> list[tuple[Any, str, NDArray[Any]]]:
+    """Return of both columns of ends their name, what they are called in messages, and ids."""
     names = names_of(chunk)
     if names is None:
         table = np.asarray(to_host(chunk))
@@ -346,13 +392,52 @@ def _columns(chunk: Any, ends: tuple[str, str] | None) -> list[tuple[str, NDArra
                 f"links come as an array of shape {table.shape}: give two columns, the ends of "
                 "each link."
             )
-        return [(f"column {k}", table[:, k]) for k in range(2)]
+        return [(k, f"column {k}", table[:, k]) for k in range(2)]
     chosen = ends or _ends_among(names)
     for name in chosen:
         if name not in names:
             known = ", ".join(map(repr, names[:8]))
             raise DataError(f"ends={ends!r}: links have no column {name!r}; they have {known}.")
-    return [(f"column {name!r}", np.asarray(column_of(chunk, name))) for name in chosen]
+    return [(name, f"column {name!r}", np.asarray(column_of(chunk, name))) for name in chosen]
+
+
+def _linked(
+    chunk: Any, ends: Sequence[Any], asked: str | None, *, first: bool
+) -> NDArray[np.bool_] | None:
+    """Return which rows are links by their weights; None where there are none.
+
+    What is to be told is told of the `first` part alone.
+    """
+    names = names_of(chunk)
+    if names is None:
+        if asked is not None:
+            raise DataError(f"weight={asked!r} names a column, and links come as an array.")
+        return None
+    beside = {str(name): np.asarray(column_of(chunk, name)) for name in names if name not in ends}
+    numeric = {name: held for name, held in beside.items() if held.dtype.kind in "biuf"}
+    by_name = {name.strip().lower(): name for name in reversed(numeric)}
+    name = asked or next((by_name[word] for word in WEIGHTS if word in by_name), None)
+    if name is None or name not in beside:
+        said: list[str] = []
+        lists = {one: held.tolist() for one, held in numeric.items()} if first or asked else {}
+        weights_among(lists, asked, "links", said)
+        if said:
+            warn(f"links: {'; '.join(said)}.")
+        return None
+    held = beside[name]
+    found = held if name in numeric else np.array(numbers_in(held.tolist()) or (), np.float64)
+    if len(found) < len(held):
+        weights_among({name: held.tolist()}, name, "links", [])  # says which is no number
+        found = np.full(len(held), np.nan)
+    gaps = np.isnan(found)
+    if gaps.any():
+        raise DataError(
+            f"column {name!r} of weights is missing at row {int(np.argmax(gaps))}: a graph in "
+            "parts has no unknown dyads. Leave the row out, or write 0 for no link."
+        )
+    if first and (found != 1).any():
+        warn(f"links: {NOT_KEPT}.")
+    return found != 0
 
 
 def _ends_among(names: Sequence[Any]) -> tuple[Any, Any]:
