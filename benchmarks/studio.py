@@ -162,7 +162,7 @@ def _measured(browser: Any, entrance: Callable[[], str], steps: int) -> Iterator
     keys("Space")
     yield row("pixels: pixel to posteriors, tables and LSTM", SLOW, "60 ms")
     room("classroom?n=15", ["input"])
-    page.get_by_role("slider", name="b, the readiness to link").focus()
+    page.get_by_role("slider", name="b, how readily all link").focus()
     keys("ArrowRight")
     yield row("classroom: slider to graph, 15 pupils", FRAME)
     room("classroom?n=60", ["pointermove"])

@@ -1,8 +1,8 @@
 """Why an aim is not met, where it is not: one sentence each, written by hand after a run.
 
 A key is "MODEL: WORK", "MODEL: WORK, against PEER" (PEER "a time" where the aim is one of
-seconds), or the name of an aim that curves share. The sentence stands beside the verdict in the
-table of docs/models/speed.md, without full stop. An aim that is met prints none.
+seconds), or the name of an aim that curves share. The sentence stands below the table
+of verdicts in docs/models/speed.md, which adds the full stop. An aim that is met prints none.
 """
 
 from __future__ import annotations
