@@ -486,6 +486,12 @@ class MaximumLikelihood(ReadAtOnce, ABC):
         float
             2 k - 2 log L, with k = `n_parameters_` and log L in nats.
 
+        Notes
+        -----
+        After a fit with a penalty (l2 above 0), log L is still that of the data, without the
+        penalty. It is below its maximum, and the parameters are less free than k says. So AIC and
+        BIC come out too high; compare such fits by data that were held out.
+
         Examples
         --------
         >>> from ancestral import TabularAutoregressive
@@ -508,6 +514,10 @@ class MaximumLikelihood(ReadAtOnce, ABC):
         float
             k log n - 2 log L, with k = `n_parameters_`, log L in nats, and n the number of rows (of
             known dyads, for graphs).
+
+        Notes
+        -----
+        See `aic` for fits with a penalty.
 
         Examples
         --------

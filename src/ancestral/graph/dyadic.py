@@ -108,7 +108,8 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         Standard errors of b, then of each coefficient, if dyads are independent. If they are not,
         see `clustered_standard_errors`.
     covariance_ : ndarray of shape (1 + n_terms, 1 + n_terms)
-        Covariance of b and the coefficients: the inverse Fisher information.
+        Covariance of b and the coefficients: the inverse Fisher information, to whose diagonal l2
+        is added.
     log_likelihood_ : float
         Log-likelihood at the maximum, in nats, without the penalty.
     history_ : list of dict
