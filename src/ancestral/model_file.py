@@ -4,7 +4,7 @@ A model file is a safetensors file. Its metadata hold the format's name and vers
 the package that wrote it, the class, a JSON document (parameters, and fitted values in which arrays
 are named), a fingerprint of the data that it was fitted to, and a SHA-256 of the whole file with
 the digest's own 64 characters read as zeros. Loading checks the digest before it builds anything,
-and builds only classes of the catalogue.
+and builds only classes of the catalogue, and those that the program itself registered.
 """
 
 from __future__ import annotations
@@ -69,7 +69,10 @@ def save(model: Any, path: PathLike) -> Path:
     name = type(model).__name__
     if not _is_kept(model):
         known = ", ".join(entry.name for entry in _catalogue.MODELS)
-        raise SaveError(f"{name} has no saved form; models that have: {known}.")
+        raise SaveError(
+            f"{name} has no saved form; models that have: {known}. A class of your own gets one by "
+            "ancestral.base.register."
+        )
     path = as_path(path)
     params, state = model._kept_params(), model._fitted_state()
     write_atomically(path, pack(name, params, state, model.data_fingerprint_))
@@ -107,7 +110,8 @@ def load(path: PathLike) -> Any:
     if entry is None:
         raise FormatError(
             f"{path}: holds a {name!r}, which this version does not know. Update ancestral: "
-            f"{_written_by(packed.writer)}."
+            f"{_written_by(packed.writer)}. If the class is your own, register it before: "
+            "ancestral.base.register."
         )
     with _whole(path, name):
         model = entry.load()(**packed.params)
