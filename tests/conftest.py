@@ -158,7 +158,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _trains_a_network(item: pytest.Item) -> bool:
-    """Whether an item is the examples of a page or docstring, of networks among others."""
+    """Whether an item is the examples of README.md or a docstring, of networks among others."""
     if not isinstance(item, pytest.DoctestItem):
         return False
     examples = item.dtest.examples if item.dtest else []

@@ -91,8 +91,9 @@ def test_the_tables_say_what_is_missed_and_leave_a_place_for_the_reason() -> Non
     missed = line(smooth, peer=lambda n: smooth(n) / 3, aims=(Aim("peer", 1.0),))
     text = "\n".join(markdown([missed]))
     assert "| `Model`, fit | peer | 1 times | 0.33 | " in text
-    assert "**not met**: reason to be written" in text
-    assert "No cliffs" in text
+    assert "| **no** (1) |" in text
+    assert "\n1. `Model` fit: reason to be written.\n" in text
+    assert "No jumps" in text
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The pages hold together: links lead somewhere, examples run, nothing public goes unmentioned.
 
-The examples themselves are collected by pytest as doctests of README.md and the pages under docs.
+The examples themselves run in tests/test_pages.py; those of README.md are doctests.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import ancestral
+from tests.digits import FLAGS, ShownDigits
 from tests.trust import test_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,9 +54,19 @@ def test_python_blocks_are_run(page: Path) -> None:
             assert block.endswith("\n\n"), f"{page.name}: end the block with an empty line: {block}"
 
 
-def test_pytest_collects_the_pages(pytestconfig: pytest.Config) -> None:
-    assert {"README.md", "docs"} <= set(pytestconfig.getini("testpaths"))
-    assert "*.md" in pytestconfig.getoption("doctestglob")
+def test_pytest_collects_the_examples(pytestconfig: pytest.Config) -> None:
+    assert {"README.md", "src"} <= set(pytestconfig.getini("testpaths"))
+    assert "README.md" in pytestconfig.getoption("doctestglob")
+    assert pytestconfig.getoption("doctestmodules")
+
+
+def test_shown_digits_are_the_rounded_ones() -> None:
+    """Fewer digits may be shown than Python prints; wrong ones may not."""
+    check = ShownDigits().check_output
+    assert check("(1.67, 4.0)\n", "(1.6655, 3.9501)\n", FLAGS)
+    assert check("[ 1.7e-03, ...]\n", "[0.0017, 2, 3]\n", FLAGS) is False  # other places
+    assert check("1.7e-03\n", "1.6645e-03\n", FLAGS) and not check("1.6\n", "1.7\n", FLAGS)
+    assert not check("1.6\n", "1.6645\n", FLAGS) and not check("3\n", "4\n", FLAGS)
 
 
 def test_every_page_is_reached_from_the_landing_page() -> None:

@@ -1,8 +1,9 @@
 """Every block of code on every page runs, in the order of the page; what does not is marked.
 
-Blocks with prompts (`>>>`) are doctests, which pytest collects by itself. Here run the cells, which
-draw the figures of the site, and the commands: those of one page in one namespace and one folder,
-as a reader would who types them in. A block that cannot run here stands below a comment,
+The cells, which draw the figures of the site, the blocks with prompts (`>>>`), whose results are
+compared, and the commands: those of one page in one namespace and one folder, as a reader would who
+types them in. `pytest docs/models/ppca.md` runs one page. A block that cannot run here stands below
+a comment,
 
     <!-- not run: why -->
 
@@ -16,15 +17,19 @@ import doctest
 import importlib.util
 import re
 import shlex
+import symtable
 import warnings
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ancestral.cli import commands as cli
+from tests.digits import FLAGS, ShownDigits
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -52,6 +57,8 @@ FENCE = re.compile(
 )
 INDENTED = re.compile(r"(?:\A|\n\n)((?:    .*\n|\n)+)")
 COMMAND = re.compile(r"    (\$|make|pip|python3?|apt|git|conda|uv|ancestral)\b")
+# A network that is trained for a few steps, on purpose; the page says so.
+SHORT = "max_steps=[0-9]+ ended the training"
 EXTRAS = ("torch", "matplotlib", "pandas", "pyarrow", "PIL", "networkx", "skimage", "igraph")
 
 
@@ -102,16 +109,20 @@ def commands_of(text: str) -> Iterator[tuple[list[str], str]]:
         yield shlex.split(command), printed
 
 
+def options_and_code(cell: str) -> tuple[str, str]:
+    """Return the options of a cell, and its code on the same lines."""
+    lines = cell.split("\n")
+    if lines[0] == "---":
+        n = lines.index("---", 1) + 1
+    else:
+        n = next((i for i, line in enumerate(lines) if not line.startswith(":")), len(lines))
+    return " ".join(lines[:n]), "\n" * n + "\n".join(lines[n:])
+
+
 def run_cell(block: Block, page: Path, names: dict[str, Any]) -> None:
     """Run a cell as a notebook does: what its last line gives is shown."""
-    lines = block.text.split("\n")
-    if lines[0] == "---":
-        options = lines.index("---", 1) + 1
-    else:
-        options = next((i for i, line in enumerate(lines) if not line.startswith(":")), len(lines))
-    tags = " ".join(lines[:options])
-    code = "\n" * (block.line - 1 + options) + "\n".join(lines[options:])
-    tree = ast.parse(code, str(page))
+    tags, code = options_and_code(block.text)
+    tree = ast.parse("\n" * (block.line - 1) + code, str(page))
     last = None
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         last = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
@@ -126,58 +137,105 @@ def run_cell(block: Block, page: Path, names: dict[str, Any]) -> None:
         assert "raises-exception" not in tags, f"{page}:{block.line} raises nothing"
 
 
-def run_console(block: Block, page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def run_prompts(block: Block, page: Path, names: dict[str, Any]) -> None:
+    """Run what follows each prompt, and compare what it gives with what is shown."""
+    parser, runner, said = (
+        doctest.DocTestParser(),
+        doctest.DocTestRunner(ShownDigits()),
+        list[str](),
+    )
+    test = parser.get_doctest(block.text, {}, name_of(page), str(page), block.line - 1)
+    test.globs = names
+    runner.optionflags = FLAGS
+    runner.run(test, out=said.append, clear_globs=False)
+    if said:
+        pytest.fail("".join(said), pytrace=False)
+
+
+def run_console(block: Block) -> None:
     """Run the commands of a console in this process, and compare what they print."""
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     for (program, *arguments), wanted in commands_of(block.text):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
+        out, err = StringIO(), StringIO()
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
             cli.main(arguments)
-        out, err = capsys.readouterr()
-        place = f"{page}:{block.line}: {program} {shlex.join(arguments)}\n{err}{out}"
+        printed = err.getvalue() + out.getvalue()
+        place = f"line {block.line}: {program} {shlex.join(arguments)}\n{printed}"
         assert (end.value.code or 0) == (1 if wanted.startswith("ancestral: ") else 0), place
         if wanted.strip():  # some pages show the command alone
-            assert doctest.OutputChecker().check_output(wanted, err + out, flags), place
+            assert doctest.OutputChecker().check_output(wanted, printed, FLAGS), place
 
 
-COMMANDS_AND_CELLS = ("console", "{code-cell} python")
-RUN_HERE = [
-    page
-    for page in PAGES
-    if any(b.kind in COMMANDS_AND_CELLS and runs(b) and not b.marked for b in blocks(page))
-]
-
-
-@pytest.mark.parametrize("page", RUN_HERE, ids=name_of)
-def test_a_page_runs_from_its_first_block_to_its_last(
-    page: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """In an empty folder, without a warning: they are errors here."""
+def run_page(page: Path) -> None:
+    """Run a page from its first block to its last, in the working folder: warnings are errors."""
     missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"the pages need {', '.join(missing)}")
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    monkeypatch.chdir(tmp_path)
     text, names = page.read_text("utf-8"), {"__name__": "__main__"}
     with warnings.catch_warnings(), mpl.rc_context():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", SHORT)
         plt.switch_backend("agg")
         for block in blocks(page):
             if block.marked or not runs(block):
                 continue
             if block.kind == "{code-cell} python":
                 run_cell(block, page, names)
+            elif block.kind == "python":
+                run_prompts(block, page, names)
             elif block.kind == "console":
-                run_console(block, page, capsys)
+                run_console(block)
             elif block.kind == "csv":
                 name = re.findall(r"`([\w-]+\.csv)`", text[: block.start])[-1]
                 Path(name).write_text(block.text, "utf-8")
         plt.close("all")
+
+
+RUN_HERE = [page for page in PAGES if any(runs(b) and not b.marked for b in blocks(page))]
+
+
+@pytest.mark.parametrize("page", RUN_HERE, ids=name_of)
+def test_a_page_runs_from_its_first_block_to_its_last(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader who copies every block gets what the page shows."""
+    monkeypatch.chdir(tmp_path)
+    run_page(page)
+
+
+def names_in(code: str) -> tuple[set[str], set[str], set[str]]:
+    """Return the global names that code assigns, imports, and uses without binding them."""
+    top = symtable.symtable(code, "page", "exec")
+    assigned = {s.get_name() for s in top.get_symbols() if s.is_assigned()}
+    imported = {s.get_name() for s in top.get_symbols() if s.is_imported()}
+    used, waiting = (
+        {s.get_name() for s in top.get_symbols() if s.is_referenced()},
+        top.get_children(),
+    )
+    while waiting:
+        part = waiting.pop()
+        used |= {s.get_name() for s in part.get_symbols() if s.is_global()}
+        waiting += part.get_children()
+    return assigned - imported, imported, used - assigned - imported
+
+
+@pytest.mark.parametrize("page", RUN_HERE, ids=name_of)
+def test_a_cell_uses_no_name_of_a_block_with_prompts(page: Path) -> None:
+    """The site runs the cells alone: what it draws is what a reader gets who copies every block."""
+    own, lent = set[str](), dict[str, int]()
+    for block in blocks(page):
+        if block.kind == "{code-cell} python":
+            assigned, imported, used = names_in(options_and_code(block.text)[1])
+            found = {name: lent[name] for name in used if name in lent}
+            assert not found, f"{name_of(page)}:{block.line} uses names of blocks at lines {found}"
+            own |= assigned | imported
+            lent = {name: line for name, line in lent.items() if name not in own}
+        elif block.kind == "python":
+            for example in doctest.DocTestParser().get_examples(block.text):
+                assigned, imported, _ = names_in(example.source)
+                lent |= dict.fromkeys(assigned | (imported - own), block.line)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

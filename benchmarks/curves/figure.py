@@ -19,9 +19,9 @@ from ancestral.viz import _style
 from benchmarks.curves.curve import FLOOR, OURS, Line
 from benchmarks.timing import as_time
 
-ACROSS = 4  # panels
-WIDTH, PANEL = 9.2, 2.55  # inches: of the sheet, and of a panel's height
-SMALL = 6.8  # points
+ACROSS = 3  # panels
+WIDTH, PANEL = 7.5, 2.7  # inches: of the sheet, as wide as a page's text, and a panel's height
+SMALL = 7.3  # points
 PEERS = ((_style.BLUE, "s", (0, (4, 1.5))), (_style.PURPLE, "^", (0, (4, 1.2, 1, 1.2))))
 AIM: dict[str, Any] = {"color": _style.INK, "linewidth": 0.9, "zorder": 2}
 LOOKS: dict[str, Any] = {"ms": 3.2, "mew": 0, "linewidth": 1.2}
@@ -50,7 +50,7 @@ def sheet(lines: list[Line]) -> Any:
     grid = figure.add_gridspec(
         down,
         ACROSS,
-        left=0.065,
+        left=0.08,
         right=0.99,
         top=1 - 0.95 / height,
         bottom=0.42 / height,
@@ -107,7 +107,7 @@ def _above(ax: Any, row: int, text: str, colour: str, **look: Any) -> None:
     ax.annotate(
         text,
         (0, 1),
-        xytext=(0, 3 + 8.2 * row),
+        xytext=(0, 3 + 9 * row),
         xycoords="axes fraction",
         textcoords="offset points",
         fontsize=SMALL,
@@ -191,7 +191,7 @@ def _legend(figure: Any, height: float) -> None:
         loc="upper left",
         bbox_to_anchor=(0.055, 1 - 0.03 / height),
         ncols=len(handles),
-        fontsize=SMALL + 0.5,
+        fontsize=SMALL,
         handlelength=2.6,
-        columnspacing=2.0,
+        columnspacing=1.4,
     )

@@ -123,19 +123,27 @@ def _is_meant(aim: Aim, line: Line, point: Point) -> bool:
 
 def markdown(lines: list[Line]) -> Iterator[str]:
     """Yield the tables of docs/models/speed.md, as lines of text."""
-    yield "| work | against | at least | lowest | at | |"
+    yield "| work | against | at least | lowest | at | met |"
     yield "|---|---|---|---|---|---|"
     rows: dict[tuple[str, ...], list[Verdict]] = {}
+    reasons: dict[str, list[str]] = {}
     for v in verdicts(lines):
         of = v.aim.together or f"`{v.line.model}`, {v.line.work}"
         peer = "scikit-learn's counterpart" if v.aim.together and v.aim.until == 1 else v.aim.peer
         rows.setdefault((of, peer if v.aim.peer else "a time", _in_words(v)), []).append(v)
     for cells, found in rows.items():
-        yield f"| {' | '.join((*cells, *_verdict_cells(found)))} |"
+        yield f"| {' | '.join((*cells, *_verdict_cells(found, reasons)))} |"
     yield ""
+    if reasons:
+        yield "The numbers in the last column name the reasons why an aim is not met:"
+        yield ""
+    for k, (reason, names) in enumerate(reasons.items(), 1):
+        yield f"{k}. {', '.join(dict.fromkeys(names))}: {reason}."
+    if reasons:
+        yield ""
     yield from _cliff_table(lines)
     yield ""
-    yield "| model and work | sizes | our time | lowest | against | at | the floor's part |"
+    yield "| model and work | sizes | our time | lowest | against | at | floor / ours |"
     yield "|---|---|---|---|---|---|---|"
     yield from (_row(line) for line in lines if not any(a.together == FRAME for a in line.aims))
     points = [point for line in lines for point in line.points]
@@ -148,22 +156,19 @@ def markdown(lines: list[Line]) -> Iterator[str]:
 FRAME = "a dataframe in, any model"
 
 
-def _verdict_cells(found: list[Verdict]) -> tuple[str, str, str]:
-    """Return amount, place and verdict of one aim, over the curves that it is judged over."""
+def _verdict_cells(found: list[Verdict], reasons: dict[str, list[str]]) -> tuple[str, str, str]:
+    """Return amount, place and verdict of an aim over its curves; note who misses it, and why."""
     worst = (min if found[0].aim.peer else max)(found, key=lambda verdict: verdict.worst)
     missed = [verdict for verdict in found if not verdict.met]
-    if len(found) == 1:
-        said = "met" if worst.met else f"**not met**: {worst.reason}"
-        return worst.amount, worst.place, said
-    place = f"`{worst.line.model}`, {worst.line.work}, {worst.place}"
-    if not missed:
-        return worst.amount, place, f"met by all {len(found)}"
-    why: dict[str, list[str]] = {}
     for v in missed:
-        why.setdefault(v.reason, []).append(f"`{v.line.model}` {v.line.work} ({v.amount})")
-    each = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in why.items())
-    met = len(found) - len(missed)
-    return worst.amount, place, f"met by {met} of {len(found)}; **not met** by {each}"
+        amount = f" ({v.amount})" if len(found) > 1 else ""
+        reasons.setdefault(v.reason, []).append(f"`{v.line.model}` {v.line.work}{amount}")
+    why = sorted({list(reasons).index(v.reason) + 1 for v in missed})
+    numbers = f" ({', '.join(map(str, why))})" if why else ""
+    if len(found) == 1:
+        return worst.amount, worst.place, f"{'yes' if worst.met else '**no**'}{numbers}"
+    place = f"`{worst.line.model}`, {worst.line.work}, {worst.place}"
+    return worst.amount, place, f"{len(found) - len(missed)} of {len(found)}{numbers}"
 
 
 def _in_words(v: Verdict) -> str:
@@ -185,6 +190,11 @@ def ratio(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
+def _plain(value: float) -> str:
+    """Return a ratio of two digits without an exponent."""
+    return f"{float(f'{value:.2g}'):.12f}".rstrip("0").rstrip(".")
+
+
 def _row(line: Line) -> str:
     first, last = line.points[0], line.points[-1]
     sizes = f"{first.size:,} to {last.size:,} {line.unit}"
@@ -196,7 +206,7 @@ def _row(line: Line) -> str:
         lowest, at = ratio(value), f"{point.size:,}"
     share = ""
     if floors := [p for p in line.points if FLOOR in p.times]:
-        share = f"{floors[-1].times_as_fast(FLOOR):.2g}: {line.floor}"
+        share = f"{_plain(floors[-1].times_as_fast(FLOOR))}: {line.floor}"
         share += "" if floors[-1] is last else f", at {floors[-1].size:,}"
     cells = (f"`{line.model}`, {line.what}", sizes, ours, lowest, peer, at, share)
     return f"| {' | '.join(cells)} |"
@@ -205,10 +215,10 @@ def _row(line: Line) -> str:
 def _cliff_table(lines: list[Line]) -> Iterator[str]:
     found = [(line, cliff) for line in lines for cliff in cliffs(line)]
     if not found:
-        yield "No cliffs: no time falls by more than a third as its size grows, and none grows by"
+        yield "No jumps: no time falls by more than a third as its size grows, and none grows by"
         yield "more than twice what the sizes beside it explain."
         return
-    yield "| cliff | between | seconds | |"
+    yield "| jump | between | seconds | |"
     yield "|---|---|---|---|"
     for line, cliff in found:
         many = f"{cliff.times:.1f} times what the size explains"

@@ -1,15 +1,15 @@
 """Why an aim is not met, where it is not: one sentence each, written by hand after a run.
 
 A key is "MODEL: WORK", "MODEL: WORK, against PEER" (PEER "a time" where the aim is one of
-seconds), or the name of an aim that curves share. The sentence stands beside the verdict in the
-table of docs/models/speed.md, without full stop. An aim that is met prints none.
+seconds), or the name of an aim that curves share. The sentence stands below the table
+of verdicts in docs/models/speed.md, which adds the full stop. An aim that is met prints none.
 """
 
 from __future__ import annotations
 
 _SMALL_GRAPHS = (
-    "of some 190 µs at 20 nodes Newton's looks take 64, reading and checking the graph 70; the "
-    "peer checks nothing"
+    "in small graphs Newton's steps take a third of the time, and reading and checking the graph "
+    "as much; the peer checks nothing"
 )
 
 REASONS: dict[str, str] = {

@@ -282,3 +282,17 @@ def test_ctrl_c_leaves_a_whole_file_or_none(before, numbers, tmp_path):
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".tmp")]
     assert out.exists() == (before is not None)
     assert before is None or out.read_bytes() == before
+
+
+def test_a_folder_in_another_spelling_is_read_under_its_options(run, tmp_path):
+    (tmp_path / "w").mkdir()
+    text = "name;price\nO\u2019Brien;1.145,72\n" + 8 * "Zo\u00eb;2,5\nAnn;3\n"
+    (tmp_path / "w" / "a.csv").write_bytes(text.encode("cp1252"))
+    fit = ("fit", "tree", tmp_path / "w", "--n-states", 1, "-o", tmp_path / "m")
+    code, _, err = run(*fit)
+    assert code == 1 and "pass --encoding cp1252, --sep ';', --decimal ,, --thousands ., or" in err
+    assert "source_of_paths" not in err
+    german = ("--encoding", "cp1252", "--sep", ";", "--decimal", ",", "--thousands", ".")
+    assert "looks ';'-separated (--sep ';', --decimal ,)" in run(*fit, *german[:2])[2]
+    assert run(*fit, *german)[0] == 0
+    assert "O\u2019Brien" in ancestral.load(tmp_path / "m").columns_[0]["levels"]

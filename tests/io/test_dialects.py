@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ancestral.errors import AncestralError, DataError, FormatError
-from ancestral.io import read_array, read_columns, read_edge_list, read_pairs
+from ancestral.io import read_array, read_columns, read_edge_list, read_pairs, read_table
 from ancestral.io.dialect import Dialect
 from ancestral.io.numbers import is_plain
 from tests.trust.files import put
@@ -167,6 +167,31 @@ def test_what_is_not_in_its_encoding_is_placed(tmp_path: Path) -> None:
     path = put(tmp_path, "a.csv", b"a,b\n1,2\n3,\xff\n")
     with pytest.raises(FormatError, match="is not ascii on line 3, at byte 10"):
         read_array(path, encoding="ascii")
+
+
+def test_text_of_windows_is_told_from_latin_1(tmp_path: Path) -> None:
+    path = put(tmp_path, "a.csv", "name,b\nO\u2019Brien,1\n\u20ac,2\n".encode("cp1252"))
+    with pytest.raises(FormatError, match=r"0x92 on line 2 .*\(cp1252\?\).*encoding='cp1252'"):
+        read_table(path)
+    with pytest.raises(FormatError, match=r"0x92 on line 2 .*control code: pass encoding='cp1252'"):
+        read_table(path, encoding="latin-1")
+    assert read_table(path, encoding="cp1252")["name"].tolist() == ["O\u2019Brien", "\u20ac"]
+    path = put(tmp_path, "a.csv", "gr\u00f6\u00dfe,b\n1,2\n".encode("latin-1"))
+    with pytest.raises(FormatError, match=r"\(latin-1\?\).*encoding='latin-1', or the encoding"):
+        read_table(path)
+    path = put(tmp_path, "a.csv", b"a,b\nx\x81,2\n")
+    with pytest.raises(FormatError, match=r"0x81 on line 2 .*pass the encoding that it was saved"):
+        read_table(path, encoding="latin-1")
+
+
+def test_one_error_names_all_options_that_a_file_needs(tmp_path: Path) -> None:
+    text = "stra\u00dfe;miete\nA;1.234,50\nB;980,00\n"
+    path = put(tmp_path, "a.csv", text.encode("cp1252"))
+    wanted = r"encoding='latin-1', sep=';', decimal=',', thousands='\.', or"
+    with pytest.raises(FormatError, match=wanted):
+        read_table(path)
+    got = read_table(path, encoding="latin-1", sep=";", decimal=",", thousands=".")
+    assert got["miete"].tolist() == [1234.5, 980.0]
 
 
 BAD_OPTIONS = [

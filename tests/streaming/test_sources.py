@@ -363,6 +363,57 @@ def test_gzipped_and_otherwise_spelt_files(tmp_path: Path) -> None:
     assert together(source_of_paths(tmp_path / "z.tsv")).to_pydict() == {"a": [1], "b": [2]}
 
 
+def test_other_marks_are_refused_in_the_words_of_one_file(tmp_path: Path) -> None:
+    for text in ("a;b\n1;x\n2;y\n", "a;b\n1,5;x\n2;y\n", "a\tb\n1\tx\n", "a b\n1 x\n"):
+        (tmp_path / "x.csv").write_text(text)
+        with pytest.raises(FormatError) as alone:
+            readers.read_table(tmp_path / "x.csv")
+        for read in (source_of_paths, lambda path: fit_chunks(ancestral.LatentTree(2, 1), path)):
+            with pytest.raises(FormatError) as found:
+                read(tmp_path)
+            assert str(found.value).startswith(str(alone.value))
+            assert "ancestral.streaming.source_of_paths" in str(found.value)
+    (tmp_path / "x.csv").write_text("note\nfine\nso so; well\n")
+    assert together(source_of_paths(tmp_path)).num_rows == 2
+
+
+GERMAN = "name;price;n\nO\u2019Brien;1.145,72;1.200\n\u20ac Zo\u00eb;NA;7\n"
+
+
+@pytest.mark.parametrize("rows", [None, 1])
+def test_encodings_and_thousands_are_read_as_in_one_file(tmp_path: Path, rows: int | None) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(GERMAN.encode("cp1252"))
+    how = {"sep": ";", "decimal": ",", "thousands": ".", "encoding": "cp1252"}
+    got = together(source_of_paths(tmp_path, rows=rows, **how))
+    assert got.to_pydict() == {
+        "name": ["O\u2019Brien", "\u20ac Zo\u00eb"],
+        "price": [1145.72, None],
+        "n": [1200, 7],
+    }
+    alone = readers.read_table(path, missing=True, **how)
+    assert alone["name"].tolist() == got["name"].to_pylist()
+    with pytest.raises(FormatError, match=r"byte 0x92 on line 2 .*encoding='cp1252', sep=';'"):
+        source_of_paths(tmp_path)
+    with pytest.raises(FormatError, match="0x92 on line 2 is no character in iso8859-1"):
+        source_of_paths(tmp_path, sep=";", encoding="latin-1")
+    with pytest.raises(DataError, match=r"'1\.145,72', which may be .*thousands='\.'"):
+        source_of_paths(tmp_path, **{**how, "thousands": None})
+    with pytest.raises(ModelError, match="'utf-16' cannot be read in parts"):
+        source_of_paths(tmp_path, encoding="utf-16")
+
+
+def test_a_cell_with_thousands_that_is_no_number_is_quoted_as_it_stands(tmp_path: Path) -> None:
+    lines = "".join(f"{k};1.{k % 900 + 100},5\n" for k in range(40_000))
+    (tmp_path / "x.csv").write_text("a;b\n" + lines + "7;12.34,5\n")
+    source = source_of_paths(tmp_path, sep=";", decimal=",", thousands=".")
+    with pytest.raises(DataError, match=r"line 40002: column 'b': '12\.34,5' is no number"):
+        together(source)
+    (tmp_path / "x.csv").write_text("a;b\n1;1.234\n2;5.120\n")
+    with pytest.raises(DataError, match=r"'1\.234', which may be a number .*thousands='\.'"):
+        source_of_paths(tmp_path, sep=";", decimal=",")
+
+
 def test_files_without_names_and_with_an_index_are_read_with_a_warning(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("1,2.5\n3,4\n")
     with pytest.warns(ancestral.AncestralWarning, match="no header line"):

@@ -21,7 +21,7 @@ from ancestral.errors import DataError, ModelError
 
 SHARE = 8  # a file above this part of the machine's memory is not read at once
 TABLES = (".parquet", ".pq", ".csv", ".tsv", ".npy")
-OF_PARTS = {"target", "missing", "sep", "decimal", "text"}
+OF_PARTS = {"target", "missing", "sep", "decimal", "thousands", "encoding", "text"}
 OF_GRAPHS = {"attributes", "categorical", "directed", "multiple", "loops", "weights", "weight"}
 
 
@@ -78,10 +78,11 @@ def source_of(
             )
     if face == "graphs":
         return source_of_paths(data, graphs=graph_options(reading) or True)
-    how: dict[str, Any] = {name: getattr(reading, name) for name in ("sep", "decimal")}
+    how: dict[str, Any] = {
+        name: value for name, value in reading.dialect.items() if name in OF_PARTS
+    }
     if reading.text is not None:
         how["types"] = dict.fromkeys(listed(reading.text), "text")
-    how = {name: value for name, value in how.items() if value is not None}
     how |= {"dates": True} if face == "mixed" and model is None else {"like": model}
     try:
         source = source_of_paths(data, columns=columns, **how)

@@ -190,6 +190,7 @@ def _in_flags(message: str) -> str:
     message = message.replace("header=True", "--header").replace("header=False", "--no-header")
     message = message.replace("fit again with --checkpoint", "run it again with --checkpoint")
     message = message.replace("missing=True", "--missing")
+    message = message.replace(" These are options of ancestral.streaming.source_of_paths.", "")
     message = message.replace('features="uniform"', "--features uniform")
     message = message.replace("features= ", "--features ")
     message = re.sub(r"(?<!-)\bcategories=", "--categories", message)
@@ -208,7 +209,7 @@ def warnings_in_one_line() -> Iterator[None]:
     """Show warnings and notes as lines of their own, without source code."""
 
     def show(message: Any, *_: Any, **__: Any) -> None:
-        say(f"warning: {' '.join(str(message).split())}", err=True)
+        say(f"warning: {_in_flags(' '.join(str(message).split()))}", err=True)
 
     handler = _Notes()
     said: set[str] = set()

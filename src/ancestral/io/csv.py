@@ -25,7 +25,7 @@ from ancestral._checks.containers import EXACT
 from ancestral._checks.missing import is_missing_text
 from ancestral._checks.numbers import warn
 from ancestral.errors import DataError, FormatError
-from ancestral.io.dialect import Dialect, line_of, spellings_of
+from ancestral.io.dialect import Dialect, line_of, marks_in, spellings_of
 from ancestral.io.numbers import is_infinite, is_rounded
 from ancestral.io.rejects import Rejects
 from ancestral.io.sources import as_size
@@ -191,35 +191,44 @@ def _first_cells(text: _Text) -> tuple[int, list[str]]:
     head = list(islice((li for li in text.lines() if not text.is_blank(li)), 5))
     if not head:
         raise DataError(f"{text.name}: holds only blank lines.")
-    dialect = text.dialect
-    fits = dialect.sep != "," and all(dialect.sep in line for line in head)
-    for mark, words in ((";", "';'"), ("\t", "tab"), ("|", "'|'"), (",", "','")):
-        among = (dialect.sep, dialect.decimal, dialect.thousands)
-        if mark not in among and not fits and all(mark in line for line in head):
-            decimal = ", decimal=','" if mark == ";" and any("," in line for line in head) else ""
-            raise FormatError(
-                f"{text.name}: looks {words}-separated (sep={mark!r}{decimal}): "
-                "save it comma-separated, with a point for the decimals, or pass that."
-            )
+    refuse_other_marks(head, text.name, text.dialect)
     line, cells = next(text.rows(), (0, []))
     if not cells:
         raise DataError(f"{text.name}: holds blank lines and cells alone.")
-    if len(cells) == 1 and all(len(line.split()) > 1 for line in head):
+    if len(cells) == 1:
+        refuse_spaces(head, text.name)
+    return line, [cell.strip() for cell in cells]
+
+
+def refuse_other_marks(head: list[str], name: str, dialect: Dialect) -> None:
+    """Raise FormatError where the first lines of a table have another mark between cells."""
+    words, options = marks_in(head, dialect)
+    if options:
+        thousands = f" with {options[2]}" if len(options) > 2 else ""
         raise FormatError(
-            f"{text.name}: looks separated by spaces, or of fixed width, which is never guessed: "
+            f"{name}: looks {words}-separated ({', '.join(options[:2])}){thousands}: save it "
+            "comma-separated, with a point for the decimals, or pass that."
+        )
+
+
+def refuse_spaces(head: list[str], name: str) -> None:
+    """Raise FormatError where the first lines of a table of one column may have several."""
+    if all(len(line.split()) > 1 for line in head):
+        raise FormatError(
+            f"{name}: looks separated by spaces, or of fixed width, which is never guessed: "
             "save it comma-separated, or pass sep=' ' where each space ends a cell."
         )
-    return line, [cell.strip() for cell in cells]
 
 
 def _is_header(cells: list[str], text: _Text) -> bool:
     """Tell a line of names from a line of numbers; a mixture is refused."""
     number_in = text.dialect.number_in
     wordy = [number_in(cell) is None and not is_missing_text(cell) for cell in cells]
-    odd = next((c for c, w in zip(cells, wordy) if w and spellings_of(c)), None)
+    odd = next((c for c, w in zip(cells, wordy) if w and spellings_of(c, text.dialect)), None)
     if odd is not None:  # a name to one dialect, a number to another
+        found = spellings_of(odd, text.dialect)
         raise DataError(
-            f"{text.name}: line 1 holds {odd!r}, which may be a number ({spellings_of(odd)}): "
+            f"{text.name}: line 1 holds {odd!r}, which may be a number ({found}): "
             "pass these options, or give every column a name that is not a number."
         )
     if all(w or cell == "" for w, cell in zip(wordy, cells)) and any(wordy):
@@ -406,7 +415,7 @@ def _number(cell: str, dialect: Dialect, *, missing: bool) -> float:
         raise DataError(f"{seen}; fill it, drop the row, or pass missing=True.")
     if is_infinite(cell):
         raise DataError(f"{cell!r} is infinite and cannot be modelled: drop or clip it.")
-    hint, spellings = "", spellings_of(cell)
+    hint, spellings = "", spellings_of(cell, dialect)
     if spellings:
         hint = f" (write 1000.5, without thousands marks, or pass what reads it: {spellings})"
     raise DataError(

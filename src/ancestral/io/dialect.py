@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ancestral.errors import DataError, FormatError
-from ancestral.io.numbers import is_plain, number_in
+from ancestral.io.numbers import is_plain
 
 _DIGIT = re.compile(r"\d")
 _DIGITS = ("", r"\d", r"\d\d")
@@ -95,13 +95,21 @@ class Dialect:
         """What a number looks like, in three parts; None where it is spelt as Python does."""
         if self.decimal == "." and self.thousands is None:
             return None
-        grouped, point = r"(?!)", re.escape(self.decimal)
+        return re.compile(self.pattern, re.ASCII)
+
+    @property
+    def pattern(self) -> str:
+        """What a number looks like, as engines without a look ahead read it, too."""
+        whole, point = r"\d+", re.escape(self.decimal)
         if self.thousands is not None:
-            grouped = rf"[1-9]\d{{0,2}}(?:{_of_thousands(self.thousands, self.decimal)}\d{{3}})+"
-        return re.compile(
-            rf"\s*([+-]?)(?:({grouped}|\d+)(?:{point}(\d*))?|{point}(\d+))((?:[eE][+-]?\d+)?)\s*",
-            re.ASCII,
-        )
+            mark = _of_thousands(self.thousands, self.decimal)
+            whole = rf"[1-9]\d{{0,2}}(?:{mark}\d{{3}})+|\d+"
+        return rf"\s*([+-]?)(?:({whole})(?:{point}(\d*))?|{point}(\d+))((?:[eE][+-]?\d+)?)\s*"
+
+    @property
+    def between(self) -> str:
+        """What stands between groups of three digits, as a pattern; "" for nothing."""
+        return "" if self.thousands is None else _of_thousands(self.thousands, self.decimal)
 
     @property
     def is_plain(self) -> bool:
@@ -160,8 +168,8 @@ class Dialect:
         plain = self.spelt(cell)
         return None if plain is None else float(plain)
 
-    def as_utf8(self, raw: bytes, name: str) -> bytes:
-        """Return a file's bytes in UTF-8.
+    def as_utf8(self, raw: bytes, name: str, *, before: int = 0) -> bytes:
+        """Return a file's bytes in UTF-8; `before` is how many lines stand before them.
 
         Raises
         ------
@@ -176,16 +184,15 @@ class Dialect:
                 f"{name}: is {words} text{asked}: save it as UTF-8, or pass encoding={marked!r}."
             )
         if self.encoding == "utf-8":
-            _refuse_other_bytes(raw, name)
+            self._refuse_other_bytes(raw, name, before)
             return raw
         try:
-            text = raw.decode(self.encoding)
-            return text.encode()
+            text = raw.decode(self.encoding).encode()
         except UnicodeError as error:
             at = getattr(error, "start", 0)
             place = f"at byte {at}"
             with suppress(UnicodeError):  # of the few that know no "ignore"
-                line = raw[:at].decode(self.encoding, "ignore").count("\n") + 1
+                line = before + raw[:at].decode(self.encoding, "ignore").count("\n") + 1
                 place = f"on line {line}, {place}"
             raise FormatError(
                 f"{name}: is not {self.encoding} {place}: pass the encoding that it was saved in, "
@@ -193,6 +200,35 @@ class Dialect:
             ) from None
         except (ValueError, LookupError, AssertionError) as error:
             raise FormatError(f"{name}: cannot be read as {self.encoding} ({error}).") from None
+        if self.encoding in ("iso8859-1", "iso8859-15"):
+            self._refuse_controls(raw, name, before)
+        return text
+
+    def _refuse_other_bytes(self, raw: bytes, name: str, before: int) -> None:
+        """Raise FormatError at the first byte that is not UTF-8, with all that would read it."""
+        try:
+            raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            likely = "cp1252" if _of_windows(raw) else "latin-1"
+            head = [line for line in raw[:_HEAD].decode(likely).split("\n") if line.strip()][:5]
+            options = ", ".join([f"encoding={likely!r}", *marks_in(head, self)[1]])
+            raise FormatError(
+                f"{name}: byte 0x{raw[error.start]:02x} on line "
+                f"{before + line_of(raw, error.start)} is not UTF-8 ({likely}?): save it as UTF-8, "
+                f"or pass {options}, or the encoding that it was saved in."
+            ) from None
+
+    def _refuse_controls(self, raw: bytes, name: str, before: int) -> None:
+        """Raise FormatError at the first byte that is text in Windows' encoding alone."""
+        if (place := _C1.search(raw)) is not None:
+            byte, is_text = place[0], _of_windows(raw)
+            mend = "the encoding that it was saved in"
+            if is_text:
+                mend = f"encoding='cp1252', which reads it as {byte.decode('cp1252')!r}"
+            raise FormatError(
+                f"{name}: byte 0x{byte[0]:02x} on line {before + line_of(raw, place.start())} is "
+                f"no character in {self.encoding}, but a control code: pass {mend}."
+            )
 
 
 def _check_mark(option: str, value: Any) -> None:
@@ -226,16 +262,15 @@ def _codec(encoding: Any) -> str:
         ) from None
 
 
-def _refuse_other_bytes(raw: bytes, name: str) -> None:
-    """Raise FormatError at the first byte that is not UTF-8."""
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise FormatError(
-            f"{name}: byte 0x{raw[error.start]:02x} on line {line_of(raw, error.start)} is not "
-            "UTF-8 (latin-1?): save it as UTF-8, or pass encoding='latin-1', or the one that it "
-            "was saved in."
-        ) from None
+_HEAD = 1 << 16
+_C1 = re.compile(rb"[\x80-\x9f]")  # control codes in ISO 8859, most of them text in Windows
+_NO_C1 = bytes(byte for byte in range(256) if not 0x80 <= byte <= 0x9F)
+
+
+def _of_windows(raw: bytes) -> bool:
+    """Tell whether bytes may be Windows' encoding of western text, and no ISO 8859."""
+    held = set(raw.translate(None, _NO_C1))
+    return bool(held) and not held & {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 
 
 def line_of(raw: bytes, at: int) -> int:
@@ -243,8 +278,37 @@ def line_of(raw: bytes, at: int) -> int:
     return raw.count(b"\n", 0, at) + 1
 
 
+# Numbers of both marks, as in 1.234,5.
+_GROUPED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+,\d", re.ASCII)
+
+
+def marks_in(head: list[str], dialect: Dialect) -> tuple[str, list[str]]:
+    """Return the mark that stands between cells of the first lines, and the options that read it.
+
+    The mark is in words; there are none where the dialect's own may stand there.
+
+    Examples
+    --------
+    >>> marks_in(["size;rent", "75;1.234,50"], Dialect())
+    ("';'", ["sep=';'", "decimal=','", "thousands='.'"])
+    """
+    if not head or (dialect.sep != "," and all(dialect.sep in line for line in head)):
+        return "", []
+    for mark, words in ((";", "';'"), ("\t", "tab"), ("|", "'|'"), (",", "','")):
+        among = (dialect.sep, dialect.decimal, dialect.thousands)
+        if mark not in among and all(mark in line for line in head):
+            options = [f"sep={mark!r}"]
+            if mark == ";" and dialect.decimal == "." and any("," in line for line in head):
+                options.append("decimal=','")
+                if dialect.thousands is None and any(map(_GROUPED.search, head)):
+                    options.append("thousands='.'")
+            return words, options
+    return "", []
+
+
 # What might have been meant by a cell that is no number as it stands.
 _SPELLINGS = (
+    ("decimal='.'", Dialect()),
     ("decimal=','", Dialect(decimal=",")),
     ("thousands=','", Dialect(thousands=",")),
     ("decimal=',' and thousands='.'", Dialect(decimal=",", thousands=".")),
@@ -253,21 +317,24 @@ _SPELLINGS = (
     ('thousands="\'"', Dialect(thousands="'")),
     ("thousands='_'", Dialect(thousands="_")),
 )
+_PLAIN = Dialect()
 
 
-def spellings_of(cell: str) -> str:
+def spellings_of(cell: str, dialect: Dialect = _PLAIN) -> str:
     """Return which options would read a cell, and as which number; "" where none would.
 
     Examples
     --------
     >>> spellings_of("1,234")
     "1.234 with decimal=',', 1234 with thousands=','"
+    >>> spellings_of("1.234", Dialect(";", ","))
+    "1.234 with decimal='.', 1234 with decimal=',' and thousands='.'"
     """
-    if len(cell) > 60 or not _DIGIT.search(cell) or number_in(cell) is not None:
+    if len(cell) > 60 or not _DIGIT.search(cell) or dialect.number_in(cell) is not None:
         return ""
     found: dict[float, str] = {}
-    for words, dialect in _SPELLINGS:
-        value = dialect.number_in(cell)
+    for words, other in _SPELLINGS:
+        value = other.number_in(cell)
         if value is not None:
             found.setdefault(value, words)
     return ", ".join(

@@ -354,14 +354,15 @@ class _Kind:
                 refuse(
                     odd, f"{cells[odd]!r} is infinite and cannot be modelled", "drop or clip it."
                 )
-            foreign = next((code for code in known if spellings_of(cells[code])), None)
+            foreign = next((code for code in known if spellings_of(cells[code], dialect)), None)
             if foreign is not None and not (is_text or numbers):
-                seen = f"{cells[foreign][:40]!r} may be a number ({spellings_of(cells[foreign])})"
+                found = spellings_of(cells[foreign], dialect)
+                seen = f"{cells[foreign][:40]!r} may be a number ({found})"
                 refuse(foreign, seen, f"pass what it is, or {_mend_as_text(column.name)}")
             return cls._of_words(cells, gaps, refused, is_text=is_text)
         for code in known:
             if spelt[code] is None:
-                refuse(code, *_no_number(cells[code], column.name))
+                refuse(code, *_no_number(cells[code], column.name, dialect))
         values = np.full(len(cells), np.nan)
         whole = all(_WHOLE.fullmatch(spelt[code] or "") for code in numbers)
         if whole:
@@ -428,11 +429,11 @@ def _mend_as_text(column: str) -> str:
     return f"leave the column out, or take it as text, text=[{column!r}]."
 
 
-def _no_number(cell: str, column: str) -> tuple[str, str]:
+def _no_number(cell: str, column: str, dialect: Dialect) -> tuple[str, str]:
     """Say what a cell is that stands among numbers."""
     if is_infinite(cell):
         return f"{cell!r} is infinite and cannot be modelled", "drop or clip it."
-    hint = f" (a number by {found}?)" if (found := spellings_of(cell)) else ""
+    hint = f" (a number by {found}?)" if (found := spellings_of(cell, dialect)) else ""
     return (
         f"{cell[:40]!r} is text{hint}, and the column holds numbers, too",
         f"mend it, leave it empty or write NA where a value is missing, or {_mend_as_text(column)}",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.dates import date_in
+from ancestral.io.dialect import Dialect
 
 KINDS = ("whole", "number", "boolean", "text", "date")
 _NUMBER = r"(?i)^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity)$"
@@ -17,6 +18,7 @@ _DATE = (
     r"^(\d{3}[1-9]|\d{2}[1-9]\d|\d[1-9]\d{2}|[1-9]\d{3})-\d\d-\d\d"
     r"([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?)?$"
 )
+_FOREIGN = r"^[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?$"
 _ZONED = r":.*(Z|[+-]\d\d:?\d\d)$"
 
 
@@ -84,6 +86,21 @@ def moments_of(cells: Any) -> Any:
         return spelt.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
         return None
+
+
+def spelt(cells: Any, dialect: Dialect) -> Any:
+    """Return cells with their numbers as Python spells them; what another dialect has is text."""
+    from pyarrow import compute
+
+    if dialect.is_plain:
+        return cells
+    plain = cells
+    if dialect.between:
+        plain = compute.replace_substring_regex(plain, dialect.between, "")
+    plain = compute.replace_substring(plain, dialect.decimal, ".")
+    foreign = _mask(are(_FOREIGN, cells))
+    others = compute.if_else(foreign, "x", cells)
+    return compute.if_else(_mask(are(f"^{dialect.pattern}$", cells)), plain, others)
 
 
 def _mask(found: NDArray[np.bool_]) -> Any:

@@ -9,11 +9,9 @@ checked to hold an even number of quotes: it does just if no cell was cut.
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,12 +19,27 @@ import numpy as np
 from ancestral._checks.dates import date_in
 from ancestral._checks.missing import MISSING_TEXT
 from ancestral._checks.numbers import warn
-from ancestral._extras import import_extra
-from ancestral.errors import AncestralError, DataError, FormatError, ModelError
-from ancestral.io.csv import refuse_duplicates, refuse_unnamed
+from ancestral.errors import DataError, FormatError, ModelError
+from ancestral.io.csv import (
+    refuse_duplicates,
+    refuse_other_marks,
+    refuse_spaces,
+    refuse_unnamed,
+)
+from ancestral.io.dialect import Dialect, Options, spellings_of
 from ancestral.io.numbers import is_plain
 from ancestral.streaming.source import PART_BYTES
-from ancestral.streaming.sources.cells import KINDS, is_beyond, kinds_of, moments_of
+from ancestral.streaming.sources.cells import KINDS, kinds_of, moments_of, spelt
+from ancestral.streaming.sources.csv_lines import (
+    MEND,
+    Form,
+    arrow_for,
+    as_utf8,
+    mend_of,
+    naming_options,
+    parsed,
+    refuse_encoding,
+)
 from ancestral.streaming.sources.files import File
 from ancestral.streaming.sources.folders import folder_column, with_folders
 from ancestral.streaming.sources.known import Known
@@ -46,29 +59,7 @@ SAMPLE = 1 << 16  # bytes looked at in one place
 SAMPLES = 256  # places
 MOST_OF_A_LINE = 4 << 20
 READERS = 16
-_BOOLEANS = {word: [word, word.title(), word.upper()] for word in ("true", "false")}
-_SPELT = ["".join(cell) for word in MISSING_TEXT for cell in product(*zip(word, word.upper()))]
-MISSING = sorted({f"{a}{word}{b}" for word in _SPELT for a in ("", " ") for b in ("", " ")})
-_WRONG = re.compile(
-    r"column #(\d+): (?:Row #(\d+): )?CSV conversion error to (\w+): invalid value '(.*)'", re.S
-)
 _UNNAMED = ("", "Unnamed: 0")
-
-
-@dataclass(frozen=True)
-class Form:
-    """How the files spell their cells, and what these are.
-
-    Parameters
-    ----------
-    schema : pyarrow.Schema
-        Of all parts.
-    sep, decimal : str
-    """
-
-    schema: Any
-    sep: str
-    decimal: str
 
 
 @dataclass(frozen=True)
@@ -94,7 +85,7 @@ class CsvSpan:
 
     def table(self) -> Any:
         """Return the rows as an Arrow table."""
-        pa, compute = (_arrow(self.file, name) for name in ("pyarrow", "pyarrow.compute"))
+        pa, compute = (arrow_for(self.file, name) for name in ("pyarrow", "pyarrow.compute"))
         content = self._text()
         quotes = content.count(b'"') if b'"' in content else 0
         if quotes % 2:
@@ -103,7 +94,8 @@ class CsvSpan:
                 "Write such files as Parquet, or with no line breaks within cells."
             )
         schema = self.form.schema
-        table = _parsed(content, self.names, self.form, bool(quotes), (self.file, self.begin))
+        content = as_utf8(content, self.form.options, (self.file, self.begin))
+        table = parsed(content, self.names, self.form, bool(quotes), (self.file, self.begin))
         columns, own = [], set(self.names)
         for field in schema:
             if field.name not in own:
@@ -128,13 +120,15 @@ class CsvSpan:
             if cell is not None and date_in(cell) is None:
                 raise DataError(
                     f"{self.file.name}: line {self.line_of(row)}: column {name!r}: {cell[:40]!r} "
-                    f"is no date by ISO 8601, such as 2024-01-31. {_MEND} {_mend(name, 'text')}"
+                    f"is no date by ISO 8601, such as 2024-01-31. {MEND} {mend_of(name, 'text')}"
                 )
         raise DataError(f"{self.file.name}: column {name!r} holds a date beyond the year 9999.")
 
     def line_of(self, row: int) -> int:
         """Return the number of the line, from 1, of one of these rows."""
-        return lines_before(self.file, self.begin) + line_of(self._text(), self.form.sep, row)
+        return lines_before(self.file, self.begin) + line_of(
+            self._text(), self.form.options.sep, row
+        )
 
     def place_of(self, row: int) -> str:
         """Return where one of these rows stands, in words."""
@@ -150,7 +144,9 @@ def csv_source(
     dates: bool = False,
     known: Known | None = None,
     sep: str | None = None,
-    decimal: str = ".",
+    decimal: str | None = None,
+    thousands: str | None = None,
+    encoding: str | None = None,
 ) -> Tables:
     """Return the rows of CSV files, by name of their columns.
 
@@ -167,8 +163,8 @@ def csv_source(
         Whether a column whose first cells are dates by ISO 8601 holds dates, or text.
     known : Known, optional
         What a model knows of columns: all others are text.
-    sep, decimal : str
-        A comma, or a tab in files named .tsv, and a point when not given.
+    sep, decimal, thousands, encoding : str, optional
+        A comma, or a tab in files named .tsv; a point; none; and UTF-8 when not given.
 
     Raises
     ------
@@ -177,18 +173,27 @@ def csv_source(
     DataError
         Where columns differ, or hold both numbers and text.
     """
-    pa = _arrow(files[0], "pyarrow")
+    pa = arrow_for(files[0], "pyarrow")
     given = dict(types or {})
     for name, kind in given.items():
         if kind not in KINDS:
             raise ModelError(
                 f"types={{{name!r}: {kind!r}}}: a column holds one of {', '.join(KINDS)}."
             )
-    marks = [sep or ("\t" if ".tsv" in file.path.lower() else ",") for file in files]
+    options = [
+        Options(
+            sep or ("\t" if ".tsv" in file.path.lower() else ","),
+            decimal or ".",
+            thousands,
+            encoding or "utf-8",
+        )
+        for file in files
+    ]
+    refuse_encoding(options[0].encoding)
     with ThreadPoolExecutor(1 if files[0].is_here else READERS) as pool:
         every, share = max(1, len(files) // SAMPLES), max(1, SAMPLES // len(files))
         shares = [share if k % every == 0 else 0 for k in range(len(files))]
-        heads = list(pool.map(_Head.of, files, marks, [rows] * len(files), shares))
+        heads = list(pool.map(_Head.of, files, options, [rows] * len(files), shares))
     _warn_of_no_names(heads)
     names = dict.fromkeys(one for head in heads for one in head.names)
     if unknown := [name for name in given if name not in names]:
@@ -199,7 +204,7 @@ def csv_source(
     if known is not None:
         kept = {} if columns is not None else dict.fromkeys(names.keys() - known.names, "text")
         given = kept | known.kinds | given
-    found = _Kinds(given, decimal, dates=dates)
+    found = _Kinds(given, Dialect(*options[0]), dates=dates)
     for head in heads:
         for begin, sample in head.samples:
             found.look(head, begin, sample)
@@ -218,7 +223,7 @@ def csv_source(
             begin,
             end,
             tuple(head.names),
-            Form(schema, head.sep, decimal),
+            Form(schema, head.options),
             0 if k == 0 else None,
         )
         for head in heads
@@ -237,21 +242,24 @@ class _Head:
     """A file's first line, where it is cut, and some lines in each part, with where they begin."""
 
     file: File
-    sep: str
+    options: Options
     names: list[str]
     named: bool
     ranges: list[tuple[int, int]]
     samples: list[tuple[int, bytes]]
 
     @classmethod
-    def of(cls, file: File, sep: str, rows: int | None, n_samples: int) -> _Head:
+    def of(cls, file: File, options: Options, rows: int | None, n_samples: int) -> _Head:
         """Look at a file, and keep so many samples."""
         text, line = _beginning(file)
-        names, named = _names(text[:line], file, sep)
+        _refuse_wide(text[:line], file)
+        whole = text if len(text) < SAMPLE else whole_lines(text)
+        _refuse_other_marks(_decoded(whole, options, file), options, file)
+        names, named = _names(_decoded(text[:line], options, file), file, options.sep)
         begin, size = line if named else 0, file.size
         sample = whole_lines(text[begin:]) if len(text) >= SAMPLE else text[begin:]
         ranges = [(begin, size)] if text[begin:].strip() else []
-        head = cls(file, sep, names, named, ranges, [(begin, sample)][:n_samples])
+        head = cls(file, options, names, named, ranges, [(begin, sample)][:n_samples])
         step = PART_BYTES if rows is None else bytes_of_rows(sample, rows)
         if not is_gzipped(file) and size - begin > (LARGE if rows is None else step):
             head._cut(begin, step, max(SAMPLE, 4 * line), n_samples)
@@ -295,14 +303,27 @@ def _cut(whole: bool) -> str:  # noqa: FBT001
     )
 
 
-def _names(line: bytes, file: File, sep: str) -> tuple[list[str], bool]:
-    """Return the names of the columns, and whether the first line holds them."""
+def _refuse_wide(line: bytes, file: File) -> None:
+    """Refuse text of 16 or 32 bits, whose lines end at no single byte."""
     if line[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in line:
         raise FormatError(f"{file.name}: is no UTF-8 text: save it as UTF-8.")
-    try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise FormatError(f"{file.name}: line 1 is no UTF-8 text: save it as UTF-8.") from None
+
+
+def _decoded(text: bytes, options: Options, file: File) -> str:
+    return as_utf8(text, options, (file, 0)).decode("utf-8-sig")
+
+
+def _refuse_other_marks(text: str, options: Options, file: File) -> None:
+    """Refuse what has another mark between cells, in the words of the other readers."""
+    head = [line for line in text.split("\n") if line.strip() or options.sep in line][:5]
+    with naming_options():
+        refuse_other_marks(head, file.name, Dialect(*options))
+        if all(options.sep not in line for line in head):
+            refuse_spaces(head, file.name)
+
+
+def _names(text: str, file: File, sep: str) -> tuple[list[str], bool]:
+    """Return the names of the columns, and whether the first line holds them."""
     cells = [cell.strip() for cell in next(csv.reader([text], delimiter=sep), [])]
     numbers = [cell for cell in cells if is_plain(cell)]
     if not any(cells):
@@ -348,28 +369,29 @@ class _Kinds:
     ----------
     given : dict of str to str
         What columns hold, by who knows.
-    decimal : str
+    dialect : Dialect
     dates : bool
         Whether columns of dates alone hold dates, or text.
     """
 
-    def __init__(self, given: dict[str, str], decimal: str, *, dates: bool) -> None:
-        self.given, self.decimal, self.dates = given, decimal, dates
+    def __init__(self, given: dict[str, str], dialect: Dialect, *, dates: bool) -> None:
+        self.given, self.dialect, self.dates = given, dialect, dates
         self.seen: dict[str, dict[str, tuple[File, str]]] = {}
 
     def look(self, head: _Head, begin: int, sample: bytes) -> None:
         """Take in some lines of a file, which begin at a place."""
-        pa, compute = (_arrow(head.file, name) for name in ("pyarrow", "pyarrow.compute"))
-        form = Form(pa.schema([(name, pa.string()) for name in head.names]), head.sep, ".")
-        table = _parsed(sample, tuple(head.names), form, b'"' in sample, (head.file, begin))
+        pa, compute = (arrow_for(head.file, name) for name in ("pyarrow", "pyarrow.compute"))
+        of = head.file, begin
+        schema = pa.schema([(name, pa.string()) for name in head.names])
+        form = Form(schema, head.options._replace(decimal=".", thousands=None))
+        content = as_utf8(sample, head.options, of)
+        table = parsed(content, tuple(head.names), form, b'"' in sample, of)
         cells = compute.utf8_trim_whitespace(
             pa.chunked_array(
                 [chunk for column in table.columns for chunk in column.chunks], pa.string()
             )
         )
-        if self.decimal != ".":
-            cells = compute.replace_substring(cells, self.decimal, ".")
-        for kind, mask in kinds_of(cells).items():
+        for kind, mask in kinds_of(spelt(cells, self.dialect)).items():
             places = np.flatnonzero(mask)
             columns, first = np.unique(places // max(1, table.num_rows), return_index=True)
             for j, place in zip(columns.tolist(), places[first].tolist()):
@@ -393,18 +415,26 @@ class _Kinds:
                 file, cell = seen["beyond"]
                 raise DataError(
                     f"{file.name}: column {name!r} holds {cell[:40]}, which is beyond 64 bits. "
-                    f"Leave the column out, or {_mend(name, 'text')}"
+                    f"Leave the column out, or {mend_of(name, 'text')}"
                 )
             return types["whole" if kinds == {"whole"} else "number"]
         if not kinds & set(numbers):
             if kinds == {"date"} and self.dates:
                 return types["date"]
+            if "text" in kinds and (found := spellings_of(seen["text"][1], self.dialect)):
+                file, cell = seen["text"]
+                raise DataError(
+                    f"{file.name}: column {name!r} holds {cell[:40]!r}, which may be a number "
+                    f"({found}). Pass what it is, or {mend_of(name, 'text')}"
+                )
             return types["boolean" if kinds == {"boolean"} else "text"]
         word = next(seen[kind] for kind in ("text", "boolean", "date") if kind in seen)
         number = next(seen[kind] for kind in numbers if kind in seen)
+        found = spellings_of(word[1], self.dialect)
+        hint = f" (a number by {found}?)" if found else ""
         raise DataError(
-            f"{word[0].name}: column {name!r} holds {word[1][:40]!r}, and numbers, too, such as "
-            f"{number[1]!r} in {number[0].name}. {_MEND} {_mend(name, 'text')}"
+            f"{word[0].name}: column {name!r} holds {word[1][:40]!r}{hint}, and numbers, too, "
+            f"such as {number[1]!r} in {number[0].name}. {MEND} {mend_of(name, 'text')}"
         )
 
     def index(self, head: _Head) -> str | None:
@@ -420,96 +450,3 @@ class _Kinds:
             return name
         refuse_unnamed(head.names, head.file.name)
         return None
-
-
-_MEND = "Mend it, leave it empty or write NA where a value is missing, or"
-
-
-def _mend(name: str, kind: str) -> str:
-    return (
-        "say what the column holds: "
-        f"ancestral.streaming.source_of_paths(..., types={{{name!r}: {kind!r}}})."
-    )
-
-
-# ---- parsing -------------------------------------------------------------------------------------
-
-
-def _arrow(file: File, module: str) -> Any:
-    return import_extra(module, f"{file.name}: CSV in parts", "tables")
-
-
-def _parsed(
-    content: bytes,
-    names: tuple[str, ...],
-    form: Form,
-    quoted: bool,  # noqa: FBT001
-    of: tuple[File, int],
-) -> Any:
-    """Return a table of lines; an error names the file, the line, the column and the cell.
-
-    Dates are text here, which is read later.
-    """
-    pa, arrow = (_arrow(of[0], name) for name in ("pyarrow", "pyarrow.csv"))
-    own = set(names)
-    kinds = {
-        field.name: pa.string() if pa.types.is_timestamp(field.type) else field.type
-        for field in form.schema
-        if field.name in own
-    }
-    if not content.strip():
-        return pa.table({name: pa.array([], kind) for name, kind in kinds.items()})
-
-    def read(*, threads: bool) -> Any:
-        return arrow.read_csv(
-            pa.BufferReader(content),
-            read_options=arrow.ReadOptions(column_names=names, use_threads=threads),
-            parse_options=arrow.ParseOptions(delimiter=form.sep, newlines_in_values=quoted),
-            convert_options=arrow.ConvertOptions(
-                column_types=kinds,
-                include_columns=list(kinds),
-                null_values=MISSING,
-                strings_can_be_null=True,
-                true_values=_BOOLEANS["true"],
-                false_values=_BOOLEANS["false"],
-                decimal_point=form.decimal,
-            ),
-        )
-
-    try:
-        return read(threads=True)
-    except (pa.ArrowInvalid, pa.ArrowKeyError):
-        try:
-            return read(threads=False)  # which tells the row
-        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            raise _error_of(str(error), names, form.sep, content, of) from None
-
-
-def _error_of(
-    why: str, names: tuple[str, ...], sep: str, content: bytes, of: tuple[File, int]
-) -> AncestralError:
-    """Return the error for what Arrow says of some lines."""
-    name = of[0].name
-    if (found := re.search(r"Row #(\d+)", why)) is not None:
-        name += f": line {lines_before(*of) + line_of(content, sep, int(found[1]) - 1)}"
-    if (wrong := _WRONG.search(why)) is not None:
-        column, cell = names[int(wrong[1])], wrong[4][:40]
-        kind, seen = {
-            "int64": ("number", "is no whole number of 64 bits, as the first ones are"),
-            "double": ("text", "is no number, as the first ones are"),
-            "bool": ("text", "is neither true nor false, as the first ones are"),
-        }.get(wrong[3], ("text", f"cannot be read as {wrong[3]}"))
-        if wrong[3] == "int64" and not is_plain(wrong[4]):
-            kind, seen = "text", "is no number, as the first ones are"
-        elif is_beyond(wrong[4]):
-            kind = "text"
-        mend = f"{_MEND} {_mend(column, kind)}"
-        return DataError(f"{name}: column {column!r}: {cell!r} {seen}. {mend}")
-    if "UTF8" in why:
-        return FormatError(f"{name}: holds bytes that are no UTF-8 text: save it as UTF-8.")
-    if (ragged := re.search(r"Expected (\d+) columns, got (\d+)", why)) is not None:
-        return FormatError(
-            f"{name}: has {ragged[2]} cells, line 1 has {ragged[1]}: the file is ragged. "
-            "Give every line as many cells."
-        )
-    return FormatError(f"{name}: is no table of text ({why.splitlines()[0][:120]}).")

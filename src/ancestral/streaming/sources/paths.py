@@ -49,6 +49,8 @@ def source_of_paths(
     like: Any = None,
     sep: str | None = None,
     decimal: str | None = None,
+    thousands: str | None = None,
+    encoding: str | None = None,
     graphs: bool | Mapping[str, Any] = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Source:
@@ -74,9 +76,12 @@ def source_of_paths(
     like : Model, optional
         A fitted model. Columns that were text or dates in its fit are read as text or dates from
         CSV. Columns that it does not know are kept with any type; those of CSV as text.
-    sep, decimal : str, optional
-        For CSV: the character between cells (by default a comma; a tab for .tsv), and before
-        decimals (by default a point).
+    sep, decimal, thousands : str, optional
+        For CSV: the character between cells (by default a comma; a tab for .tsv), before decimals
+        (by default a point), and between thousands (by default none).
+    encoding : str, optional
+        For CSV: the encoding, such as cp1252 (by default UTF-8). UTF-16 and other encodings in
+        which ASCII characters are not single bytes are refused.
     graphs : bool or mapping
         True if the files hold graphs, with any names; or a mapping of options of
         `ancestral.io.read_graphs` for files of graphs.
@@ -109,7 +114,9 @@ def source_of_paths(
     """
     if rows is not None:
         rows = check_integer(rows, "rows", minimum=1)
-    Dialect(sep or ",", decimal or ".")
+    encoding = Dialect(sep or ",", decimal or ".", thousands, encoding or "utf-8").chosen.get(
+        "encoding"
+    )
     columns = [columns] if isinstance(columns, str) else columns
     if columns is not None and not _are_names(columns):
         raise DataTypeError(f"columns= is a list of names; got {in_short(columns)}.")
@@ -127,6 +134,7 @@ def source_of_paths(
         like._check_fitted()
     known = None if like is None else Known.of(like)
     text = {"types": types, "sep": sep, "decimal": decimal}
+    text |= {"thousands": thousands, "encoding": encoding}
     source = _source_of(files, columns, rows, graphs, known, text, dates=dates)
     source.named = list(paths) if isinstance(paths, list | tuple) else [paths]
     return source
@@ -149,7 +157,6 @@ def _source_of(
     if kind not in ("text", "parquet"):
         _refuse(kind, columns=columns)
     if kind == "text":
-        text = text | {"decimal": text["decimal"] or "."}
         return csv_source(files, columns=columns, rows=rows, dates=dates, known=known, **text)
     if kind == "parquet":
         return parquet_source(files, columns=columns, rows=rows, known=known)
