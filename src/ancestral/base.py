@@ -312,6 +312,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         Parameters
         ----------
         path : path-like
+            An older model of this name is replaced; any other file is not.
 
         Returns
         -------
@@ -320,9 +321,9 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         Raises
         ------
         SaveError
-            When the file cannot be written. An old file of this name is then unchanged. When the
-            class is not in the package and was not registered, or its `_fields` leave something
-            out.
+            When the file cannot be written, or a file of this name is no model. An old file of this
+            name is then unchanged. When the class is not in the package and was not registered, or
+            its `_fields` leave something out.
 
         Examples
         --------
