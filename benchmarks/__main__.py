@@ -84,7 +84,7 @@ def print_table(title: str, rows: Iterable[Row]) -> None:
 
 def print_markdown(title: str, rows: Iterable[Row]) -> None:
     """Print a benchmark's rows as a table of a Markdown page, notes below it."""
-    print(f"\n**{title}**\n\n| case | ours | peer | times as much |\n|---|---|---|---|")
+    print(f"\n**{title}**\n\n| case | ours | peer | peer / ours |\n|---|---|---|---|")
     notes = []
     for row in rows:
         mark = ""

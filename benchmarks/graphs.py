@@ -187,11 +187,11 @@ def million(timer: Timer, n: int) -> Iterator[Row]:
     repeats, n = (5, 100) if timer.tiny else (100, 4_000)
     seconds, inside = once(lambda: sum(round_trip(n, seed) for seed in range(repeats)))
     yield Row(
-        f"{repeats} round trips, n = {n:,}",
+        f"{repeats} draws, each fitted again, n = {n:,}",
         seconds,
         "one evaluation each, numpy in blocks",
         repeats * once(lambda: evaluate_in_blocks(*round_trip_data(n), SLOPE, INTERCEPT))[0],
-        f"draw, fit: the truth is inside the 95% ellipse in {inside} of {repeats}",
+        f"the truth is inside the 95% ellipse in {inside} of {repeats}",
     )
 
 

@@ -1,4 +1,4 @@
-"""The steps of CONTRIBUTING.md, taken from the page and run."""
+"""The steps of CONTRIBUTING.md, and the model of the page that they name, taken and run."""
 
 from __future__ import annotations
 
@@ -16,24 +16,29 @@ import ancestral
 from ancestral import _catalogue
 from ancestral.cli.commands import main
 
-PAGE = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
+ROOT = Path(__file__).resolve().parents[1]
+STEPS, PAGE = ROOT / "CONTRIBUTING.md", ROOT / "docs" / "internals" / "adding_a_model.md"
 X = np.random.default_rng(0).normal([1.0, -2.0, 5.0], [1.0, 3.0, 0.5], size=(200, 3))
 
 
-def blocks() -> list[str]:
-    """Return the indented blocks of the six steps."""
-    steps = PAGE.read_text("utf-8").partition("## Add a model in six steps")[2].partition("## ")[0]
-    found = re.findall(r"\n\n((?:       .*\n|\n+(?=       ))+)", steps)
-    return [textwrap.dedent(block).strip() + "\n" for block in found]
+def the_file() -> str:
+    """Return the cell of the page that has the whole class."""
+    return re.findall(r"```{code-cell} python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[0]
+
+
+def the_entry() -> str:
+    """Return the one indented block of the six steps."""
+    text = STEPS.read_text("utf-8").partition("## Add a model in six steps")[2].partition("## ")[0]
+    (block,) = re.findall(r"\n\n((?:       .*\n)+)", text)
+    return textwrap.dedent(block)
 
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The model of the page: its file, and its row."""
-    file, row = blocks()
-    (tmp_path / "independent.py").write_text(file)
+    """The model of the page: its file, and its entry."""
+    (tmp_path / "independent.py").write_text(the_file())
     monkeypatch.syspath_prepend(tmp_path)
-    entry = eval(row, {"Entry": _catalogue.Entry})
+    entry = eval(the_entry(), {"Entry": _catalogue.Entry})
     monkeypatch.setattr(_catalogue, "MODELS", [*_catalogue.MODELS, entry])
     yield entry.load()()
     sys.modules.pop("independent")

@@ -93,7 +93,7 @@ def test_the_tables_say_what_is_missed_and_leave_a_place_for_the_reason() -> Non
     assert "| `Model`, fit | peer | 1 times | 0.33 | " in text
     assert "| **no** (1) |" in text
     assert "\n1. `Model` fit: reason to be written.\n" in text
-    assert "No cliffs" in text
+    assert "No jumps" in text
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:

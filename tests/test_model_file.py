@@ -50,6 +50,20 @@ def test_a_loaded_model_is_the_saved_one_to_the_bit(entry: Entry, path: Path) ->
     assert not leftovers(path)
 
 
+def test_only_a_model_is_replaced_unasked(path: Path) -> None:
+    model = PPCA(1).fit(CLOUD)
+    model.save(path)
+    older = path.read_bytes()
+    assert PPCA(1).fit(CLOUD[1:]).save(path) == path and path.read_bytes() != older
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(SaveError, match="is no model file, so it would be lost"):
+        model.save(path)
+    assert path.read_text() == "a,b\n1,2\n" and not leftovers(path)
+    assert model_file.save(model, path, force=True) == path
+    path.write_bytes(b"")  # as tempfile leaves one
+    assert ancestral.load(model.save(path)).score(CLOUD) == model.score(CLOUD)
+
+
 def test_memory_order_and_names_come_back(path: Path) -> None:
     """safetensors once wrote Fortran-ordered memory as if it were in C order."""
     pd = pytest.importorskip("pandas")

@@ -143,7 +143,7 @@ def markdown(lines: list[Line]) -> Iterator[str]:
         yield ""
     yield from _cliff_table(lines)
     yield ""
-    yield "| model and work | sizes | our time | lowest | against | at | the floor's part |"
+    yield "| model and work | sizes | our time | lowest | against | at | floor / ours |"
     yield "|---|---|---|---|---|---|---|"
     yield from (_row(line) for line in lines if not any(a.together == FRAME for a in line.aims))
     points = [point for line in lines for point in line.points]
@@ -190,6 +190,11 @@ def ratio(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
+def _plain(value: float) -> str:
+    """Return a ratio of two digits without an exponent."""
+    return f"{float(f'{value:.2g}'):.12f}".rstrip("0").rstrip(".")
+
+
 def _row(line: Line) -> str:
     first, last = line.points[0], line.points[-1]
     sizes = f"{first.size:,} to {last.size:,} {line.unit}"
@@ -201,7 +206,7 @@ def _row(line: Line) -> str:
         lowest, at = ratio(value), f"{point.size:,}"
     share = ""
     if floors := [p for p in line.points if FLOOR in p.times]:
-        share = f"{floors[-1].times_as_fast(FLOOR):.2g}: {line.floor}"
+        share = f"{_plain(floors[-1].times_as_fast(FLOOR))}: {line.floor}"
         share += "" if floors[-1] is last else f", at {floors[-1].size:,}"
     cells = (f"`{line.model}`, {line.what}", sizes, ours, lowest, peer, at, share)
     return f"| {' | '.join(cells)} |"
@@ -210,10 +215,10 @@ def _row(line: Line) -> str:
 def _cliff_table(lines: list[Line]) -> Iterator[str]:
     found = [(line, cliff) for line in lines for cliff in cliffs(line)]
     if not found:
-        yield "No cliffs: no time falls by more than a third as its size grows, and none grows by"
+        yield "No jumps: no time falls by more than a third as its size grows, and none grows by"
         yield "more than twice what the sizes beside it explain."
         return
-    yield "| cliff | between | seconds | |"
+    yield "| jump | between | seconds | |"
     yield "|---|---|---|---|"
     for line, cliff in found:
         many = f"{cliff.times:.1f} times what the size explains"

@@ -8,8 +8,8 @@ of verdicts in docs/models/speed.md, which adds the full stop. An aim that is me
 from __future__ import annotations
 
 _SMALL_GRAPHS = (
-    "of some 190 µs at 20 nodes Newton's looks take 64, reading and checking the graph 70; the "
-    "peer checks nothing"
+    "in small graphs Newton's steps take a third of the time, and reading and checking the graph "
+    "as much; the peer checks nothing"
 )
 
 REASONS: dict[str, str] = {

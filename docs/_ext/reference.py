@@ -30,6 +30,18 @@ FACES = {
     "graphs": "Graphs",
 }
 MODULES = ("io", "datasets", "scores", "streaming", "viz", "errors")
+# Public names that are imported from a module of their own, each with a page.
+APART = {
+    "calibrate": "graph.predictions",
+    "Calibration": "graph.predictions",
+    "held_out": "graph.predictions",
+    "HeldOut": "graph.predictions",
+    "check_fit": "graph.fit_checks",
+    "FitCheck": "graph.fit_checks",
+    "fit_graph_intercepts": "graph.inference",
+    "GraphIntercepts": "graph.inference",
+    "register": "base",
+}
 # Pages of the site that show what is described here; a model's chapter is found by its name.
 GUIDES = {
     "io": ("start/files", "start/your_network"),
@@ -39,6 +51,11 @@ GUIDES = {
     "Graph": ("start/your_network",),
     "Tables": ("models/tabular_autoregressive",),
     "load": ("start/saving",),
+    "register": ("internals/adding_a_model",),
+    "calibrate": ("models/inner_product_graph",),
+    "held_out": ("models/inner_product_graph",),
+    "check_fit": ("start/ties_with_gaps",),
+    "fit_graph_intercepts": ("models/inner_product_graph",),
 }
 
 
@@ -86,8 +103,8 @@ class Reference:
                 return Place(owner.__name__, f"{owner.__module__}.{owner.__name__}{dot}")
             return Place(name, f"ancestral.{name}{dot}")
         module, _ = self.others[name]
-        page = module.partition(".")[2] or name
-        return Place(page, f"{module}.{name}{dot}")
+        short = module.partition(".")[2]
+        return Place(short if short in MODULES else name, f"{module}.{name}{dot}")
 
 
 def owner_of(cls: type, method: str) -> type:
@@ -103,6 +120,9 @@ def reference() -> Reference:
     for name in MODULES:
         module = importlib.import_module(f"ancestral.{name}")
         others |= {n: (module.__name__, getattr(module, n)) for n in module.__all__}
+    for name, place in APART.items():
+        module = importlib.import_module(f"ancestral.{place}")
+        others[name] = (module.__name__, getattr(module, name))
     for name in ancestral.__all__:
         if name not in (*models, *MODULES, *others):
             others[name] = ("ancestral", getattr(ancestral, name))
@@ -273,6 +293,8 @@ def contents(ref: Reference) -> Iterator[str]:
     plain = [n for n, (module, _) in ref.others.items() if module == "ancestral"]
     rows = [(ref.place(n).link(n), in_words(summary_of(ref.others[n][1].__doc__))) for n in plain]
     yield from [".. rubric:: Data, statistics and files", "", *table(rows)]
+    rows = [(ref.place(n).link(n), in_words(summary_of(ref.others[n][1].__doc__))) for n in APART]
+    yield from [".. rubric:: Checks of graph models, and classes of your own", "", *table(rows)]
     rows = [
         (
             f":doc:`ancestral.{n} <{n}>`",
@@ -286,6 +308,7 @@ def contents(ref: Reference) -> Iterator[str]:
     groups = {
         "Models": [*ref.models],
         "Data, statistics, files": plain,
+        "Checks of graphs, own classes": [*APART],
         "Modules": [*MODULES],
         "Shared methods": [owner.__name__ for owner in ref.shared],
     }
@@ -307,8 +330,9 @@ def by_task(ref: Reference) -> Iterator[str]:
             found.setdefault(method, {})[ref.place(name, method)] = None
     beside = {
         "fit": ["fit_chunks", "fit_dask"],
-        "score": ["compare", "leave_one_out", "bits_per_dimension"],
-        "save": ["load", "write_table", "write_array", "write_graphs"],
+        "score": ["compare", "leave_one_out", "bits_per_dimension", "held_out", "calibrate"],
+        "say how sure the parameters are": ["check_fit", "fit_graph_intercepts"],
+        "save": ["load", "register", "write_table", "write_array", "write_graphs"],
     }
     for task, methods in tasks_of({*found}):
         rows = [
@@ -330,7 +354,7 @@ def pages() -> dict[str, str]:
     found |= {name: model_page(ref, name) for name in ref.models}
     found |= {owner.__name__: shared_page(ref, owner) for owner in ref.shared}
     found |= {name: module_page(ref, name) for name in MODULES}
-    plain = [n for n, (module, _) in ref.others.items() if module == "ancestral"]
+    plain = [n for n, (module, _) in ref.others.items() if module == "ancestral"] + [*APART]
     found |= {name: plain_page(ref, name) for name in plain}
     return {name: "\n".join(lines) for name, lines in found.items()}
 
@@ -410,7 +434,9 @@ def names_of(ref: Reference) -> dict[str, Place]:
     for name, cls in ref.models.items():
         found |= {f"{name}.{method}": ref.place(name, method) for method in methods_of(cls)}
     for name, (module, _) in ref.others.items():
-        if (short := module.partition(".")[2]) and name not in ancestral.__all__:
+        if name in APART:
+            found[f"{module}.{name}"] = ref.place(name)
+        elif (short := module.partition(".")[2]) and name not in ancestral.__all__:
             found[f"{short}.{name}"] = found.pop(name)
     return found | {f"ancestral.{name}": place for name, place in found.items()}
 

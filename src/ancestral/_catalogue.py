@@ -2,7 +2,8 @@
 
 Public names, the saved format, the command line and the studio read this list; nothing else tells
 models apart by name. A model is imported when it is asked for, so that the list itself costs
-nothing.
+nothing. Beside it stand the models that a program registered for itself: their files can be read
+there.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Entry:
     gaps : whether `fit` takes missing values
     inner : the parameter that is a model of the same face, in models made from another
     example : data and flags of an example on the command line; "": its face's built-in data
+    registered : the class itself, of a model that a program registered
     """
 
     name: str
@@ -43,9 +45,12 @@ class Entry:
     gaps: bool = False
     inner: str | None = None
     example: str = ""
+    registered: type | None = None
 
     def load(self) -> Any:
         """Return the class."""
+        if self.registered is not None:
+            return self.registered
         return getattr(importlib.import_module(self.module), self.name)
 
 
@@ -178,10 +183,12 @@ MODELS = [
     ),
 ]
 
+REGISTERED: dict[str, Entry] = {}  # by name: what `ancestral.base.register` was given
+
 
 def entry_named(name: Any) -> Entry | None:
     """Return the entry of a class's name, or None."""
-    return next((entry for entry in MODELS if entry.name == name), None)
+    return next((entry for entry in MODELS if entry.name == name), REGISTERED.get(name))
 
 
 def entry_of(model: Any) -> Entry | None:

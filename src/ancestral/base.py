@@ -36,7 +36,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils import Tags
 
 from ancestral import _arrays, model_file
-from ancestral._catalogue import entry_named
+from ancestral._catalogue import MODELS, REGISTERED, Entry, Face, entry_named
 from ancestral._checks.columns import check_row, check_table
 from ancestral._checks.frames import check_form, check_names, check_target_names, framed
 from ancestral._checks.numbers import (
@@ -65,6 +65,7 @@ from ancestral.errors import (
     AncestralError,
     DataError,
     ModelError,
+    SaveError,
     UndeterminedError,
     UnknownNameError,
 )
@@ -206,6 +207,8 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         if entry_named(cls.__name__) is not None:
             cls.__doc__ = with_index(cls)
 
+    _face: Face  # what it takes, as the catalogue says it
+
     @property
     def data_fingerprint_(self) -> str:
         """What `fit` was given, as 64 hexadecimal digits; "" after streams, and of older files.
@@ -309,6 +312,7 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         Parameters
         ----------
         path : path-like
+            An older model of this name is replaced; any other file is not.
 
         Returns
         -------
@@ -317,7 +321,9 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         Raises
         ------
         SaveError
-            When the file cannot be written. An old file of this name is then unchanged.
+            When the file cannot be written, or a file of this name is no model. An old file of this
+            name is then unchanged. When the class is not in the package and was not registered, or
+            its `_fields` leave something out.
 
         Examples
         --------
@@ -328,6 +334,12 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         True
         """
         self._check_fitted()
+        lost = [name for name in self._brought if name not in self._declared()]
+        if lost:
+            raise SaveError(
+                f"fit learnt {', '.join(lost)}, which {type(self).__name__}._fields does not name, "
+                "and only what it names is saved. Add it there."
+            )
         return model_file.save(self, path)
 
     @of_one_state
@@ -422,6 +434,41 @@ class Model(BaseEstimator, ReadAtOnce, ABC):
         """Raise ValueError when restored values cannot be a fitted model (shape, sign, NaN)."""
 
 
+def register(cls: type[M]) -> type[M]:
+    """Let models of a class of your own be saved, loaded and compared; a decorator.
+
+    `ancestral.load` then knows the class by its name, in every program that has registered it.
+    Files hold no code, so a program that has not registered the class refuses them.
+
+    Parameters
+    ----------
+    cls : type
+        A face's subclass. `_fields` declares what its fit learns: only that is saved.
+
+    Returns
+    -------
+    type
+        The class itself. A class that was registered under the same name before is replaced.
+
+    Raises
+    ------
+    ModelError
+        When the class declares no `_fields`, or a model of this package has its name.
+    """
+    name = cls.__name__
+    if any(entry.name == name for entry in MODELS):
+        raise ModelError(f"{name} is the name of a model of this package: give yours another.")
+    beside = {*BESIDE, *WIDTHS}
+    if not {*cls._declared()} - beside:
+        raise ModelError(
+            f"{name} declares no fitted values, so a file would not hold its fit. Name them in "
+            f'{name}._fields, as in _fields = ("mean_",).'
+        )
+    about, _, _ = (cls.__doc__ or "").strip().partition("\n")
+    REGISTERED[name] = Entry(name, cls.__module__, cls._face, name.lower(), about, registered=cls)
+    return cls
+
+
 class MaximumLikelihood(ReadAtOnce, ABC):
     """A model whose parameters maximise the likelihood of its training data."""
 
@@ -439,6 +486,12 @@ class MaximumLikelihood(ReadAtOnce, ABC):
         -------
         float
             2 k - 2 log L, with k = `n_parameters_` and log L in nats.
+
+        Notes
+        -----
+        After a fit with a penalty (l2 above 0), log L is still that of the data, without the
+        penalty. It is below its maximum, and the parameters are less free than k says. So AIC and
+        BIC come out too high; compare such fits by data that were held out.
 
         Examples
         --------
@@ -462,6 +515,10 @@ class MaximumLikelihood(ReadAtOnce, ABC):
         float
             k log n - 2 log L, with k = `n_parameters_`, log L in nats, and n the number of rows (of
             known dyads, for graphs).
+
+        Notes
+        -----
+        See `aic` for fits with a penalty.
 
         Examples
         --------
@@ -614,6 +671,7 @@ class Density(DensityMixin, Model):
     """
 
     _fields: tuple[str, ...] = ("_frame_in",)
+    _face: Face = "continuous"
     _frame_in: dict[str, Any] | None = None  # the form of the dataframe that fit was given
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
@@ -760,7 +818,28 @@ class Density(DensityMixin, Model):
         rng = as_generator(random_state)
         if given is None:
             return self._framed(self._draw(n_samples, rng))
-        return self._framed(self._draw_given(n_samples, self._check_given(given), rng))
+        row = self._check_given(given)
+        rows = self._draw_given(n_samples, row, rng)
+        self._check_drawn(rows, n_samples, row)
+        return self._framed(rows)
+
+    def _check_drawn(self, rows: NDArray, n_samples: int, given: NDArray) -> None:
+        """Raise ModelError unless rows drawn given known values hold them: an author's slip."""
+        known = np.flatnonzero(given == given)  # NaN is no known value
+        kind, shape = type(self).__name__, (n_samples, len(given))
+        if np.shape(rows) != shape:
+            raise ModelError(
+                f"{kind}._draw_given returned an array of shape {np.shape(rows)} for {shape}: "
+                "return one row for each draw."
+            )
+        other = np.argwhere(rows[:, known] != given[known])
+        if len(other):
+            i, j = other[0][0], known[other[0][1]]
+            raise ModelError(
+                f"{kind}._draw_given returned {rows[i, j]} in column {j}, where {given[j]} is "
+                "given: put the known values into every draw, as in "
+                "np.where(np.isnan(given), draws, given)."
+            )
 
     def _framed(self, rows: Any, like: Any = None, kept: Any = None) -> Any:
         """Return rows as the dataframe that `fit` was given, with the index of `like`; else as is.
@@ -832,6 +911,7 @@ class ConditionalDensity(RegressorMixin, Model):
     """
 
     _fields: tuple[str, ...] = ("target_name_",)
+    _face: Face = "conditional"
 
     @not_counts
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -1271,6 +1351,7 @@ class GraphDensity(Model):
     """
 
     _where_memory_is_short: str = FEWER_GRAPHS
+    _face: Face = "graphs"
 
     def fit(self, graphs: Any, y: Any = None) -> Self:
         """Fit the model to graphs.

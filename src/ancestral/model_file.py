@@ -4,7 +4,7 @@ A model file is a safetensors file. Its metadata hold the format's name and vers
 the package that wrote it, the class, a JSON document (parameters, and fitted values in which arrays
 are named), a fingerprint of the data that it was fitted to, and a SHA-256 of the whole file with
 the digest's own 64 characters read as zeros. Loading checks the digest before it builds anything,
-and builds only classes of the catalogue.
+and builds only classes of the catalogue, and those that the program itself registered.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,14 +48,16 @@ MOST_NODES = 200  # of a graph whose every link is looked at
 _ZEROS = "0" * 64
 
 
-def save(model: Any, path: PathLike) -> Path:
+def save(model: Any, path: PathLike, *, force: bool = False) -> Path:
     """Write a fitted model to `path`, whole or not at all.
 
     Parameters
     ----------
     model : one of the package's models, fitted
     path : path-like
-        Replaced atomically if it exists.
+        Replaced atomically if it is a model file, or empty.
+    force : bool
+        Whether any other file is replaced, too.
 
     Returns
     -------
@@ -64,13 +67,22 @@ def save(model: Any, path: PathLike) -> Path:
     Raises
     ------
     SaveError
-        When the class has no saved form, a value cannot be stored, or the disk refuses.
+        When the class has no saved form, a value cannot be stored, the disk refuses, or a file of
+        this name is no model.
     """
     name = type(model).__name__
     if not _is_kept(model):
         known = ", ".join(entry.name for entry in _catalogue.MODELS)
-        raise SaveError(f"{name} has no saved form; models that have: {known}.")
+        raise SaveError(
+            f"{name} has no saved form; models that have: {known}. A class of your own gets one by "
+            "ancestral.base.register."
+        )
     path = as_path(path)
+    if not (force or may_replace(path)):
+        raise SaveError(
+            f"{shown(path)}: is there already, and is no model file, so it would be lost. Name "
+            "another file, or remove this one first."
+        )
     params, state = model._kept_params(), model._fitted_state()
     write_atomically(path, pack(name, params, state, model.data_fingerprint_))
     return path
@@ -107,7 +119,8 @@ def load(path: PathLike) -> Any:
     if entry is None:
         raise FormatError(
             f"{path}: holds a {name!r}, which this version does not know. Update ancestral: "
-            f"{_written_by(packed.writer)}."
+            f"{_written_by(packed.writer)}. If the class is your own, register it before: "
+            "ancestral.base.register."
         )
     with _whole(path, name):
         model = entry.load()(**packed.params)
@@ -209,6 +222,15 @@ def _signed(arrays: dict[str, NDArray], metadata: dict[str, str]) -> bytes:
     place = _digest_place(blank, _ZEROS)
     digest = hashlib.sha256(blank).hexdigest()
     return blank[:place] + digest.encode() + blank[place + 64 :]
+
+
+def may_replace(path: Path) -> bool:
+    """Tell whether a model may be saved to a path unasked: nothing else would be lost."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return True
+    return not stat.S_ISREG(status.st_mode) or status.st_size == 0 or is_model_file(path)
 
 
 def is_model_file(path: PathLike) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from ancestral import Graph, InnerProductGraph, datasets, scores
+from ancestral.base import GraphDensity
 from ancestral.errors import DataError, ModelError
 
 NAMES = [f"person {k}" for k in range(15)]
@@ -94,3 +95,15 @@ def test_hidden_dyads_are_those_of_the_fits_graph(fitted):
         scores.hidden_dyads(model, graph, Graph(None, np.zeros((3, 3))))
     with pytest.raises(ModelError, match="model must be a graph model"):
         scores.hidden_dyads(3, graph, pairs)
+
+    class Alone(GraphDensity):
+        def _checked(self, graphs): ...
+        def _n_pairs_of(self, graphs): ...
+        def _fit(self, graphs): ...
+        def log_density(self, graphs): ...
+        def sample(self, n_samples=1): ...
+
+    with pytest.raises(
+        ModelError, match=r"PredictsEdges to its bases.*_one_graph\(graph\) and _pair_prob"
+    ):
+        scores.hidden_dyads(Alone(), graph, pairs)

@@ -329,7 +329,9 @@ def test_large_graphs_are_drawn_by_their_distributions(draw: Any, monkeypatch: A
     model = InnerProductGraph().fit(graph)
     monkeypatch.setattr(fit_checks, "SOURCES", 50)
     draw(viz.fit_panel(check_fit(model, graph, n_draws=20, random_state=0)))
-    with pytest.raises(DataError, match=r"2500 nodes would show nothing.*inner_product_histogram"):
+    with pytest.raises(
+        DataError, match=r"2500 nodes would show no detail.*inner_product_histogram"
+    ):
         viz.draw_graph(graph.features, graph.adjacency)
     with pytest.raises(DataError, match="no pairs of nodes"):
         viz.inner_product_histogram(Graph([[0.0]], [[0]]))

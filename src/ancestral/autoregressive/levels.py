@@ -51,6 +51,7 @@ class DiscreteDensity(Density):
     categories_: list[NDArray]
     n_features_in_: int
     _fields: tuple[str, ...] = ("categories_",)
+    _face = "discrete"
     _counts_missing = False  # whether a missing answer is a level
     _mend_of_missing = "drop or impute it, or fit LatentTree, which takes missing values"
 

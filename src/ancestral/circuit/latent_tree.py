@@ -150,6 +150,7 @@ class LatentTree(TreeAnswers, FromParts):
     ['dog']
     """
 
+    _face = "mixed"
     _fields: tuple[str, ...] = (
         "columns_", "left_out_", "tree_", "information_", "weights_", "members_", "n_states_",
         "n_trees_", "log_likelihood_", "history_", "n_iter_", "tried_",

@@ -134,7 +134,7 @@ def _fit_command(entry: Entry) -> click.Command:
         validation: str | None = None,
         **given: Any,
     ) -> None:
-        from ancestral.model_file import is_model_file
+        from ancestral import model_file
 
         settings = {name: given.pop(name) for name in parameters}
         if entry.inner is not None:
@@ -147,7 +147,7 @@ def _fit_command(entry: Entry) -> click.Command:
         inputs = (data, validation, reading.nodes)  # checked before the training, not after
         in_flags = re.sub(r'(\w+)="(\w+)".*', r"--\1 \2", model._instead)
         ask_for(*model._wants(), files=inputs, otherwise=in_flags)
-        check_places(output, inputs=inputs, force=force, replaces=is_model_file)
+        check_places(output, inputs=inputs, force=force, replaces=model_file.is_model_file)
         check_report(reading.rejects, output, inputs=inputs, force=force)
         if "verbose" in settings and not as_json and settings["verbose"] is False:
             settings["verbose"] = sys.stderr.isatty()
@@ -170,7 +170,7 @@ def _fit_command(entry: Entry) -> click.Command:
             if said == str(error):
                 raise
             raise type(error)(said) from error
-        model.save(output)
+        model_file.save(model, output, force=force)
         facts = {"file": str(output), **facts_of(model)}
         if not as_json:
             _show_steps(model)

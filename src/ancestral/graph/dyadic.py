@@ -108,7 +108,8 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
         Standard errors of b, then of each coefficient, if dyads are independent. If they are not,
         see `clustered_standard_errors`.
     covariance_ : ndarray of shape (1 + n_terms, 1 + n_terms)
-        Covariance of b and the coefficients: the inverse Fisher information.
+        Covariance of b and the coefficients: the inverse Fisher information, to whose diagonal l2
+        is added.
     log_likelihood_ : float
         Log-likelihood at the maximum, in nats, without the penalty.
     history_ : list of dict
@@ -127,7 +128,7 @@ class DyadicGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphDensity
 
     Notes
     -----
-    Sums over dyads cost about 3 ns for each dyad and term, and a fit needs about five of them. If
+    Sums over dyads cost some nanoseconds for each dyad and term, and a fit needs about five. If
     nodes have few different values, equal dyads are counted instead, so that a million nodes cost
     only as much as their edges. Memory is proportional to the numbers of nodes, edges and unknown
     dyads. Attributes are centred before terms are computed, so that large offsets lose no digits.

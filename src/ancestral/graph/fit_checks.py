@@ -41,6 +41,8 @@ DENSE_STACK = 150  # nodes up to which all draws of a graph are made and measure
 SOURCES = 1_000  # nodes from which distances are measured; all of them in smaller graphs
 CLUSTERING_BINS = 11  # zero, then tenths
 
+OF_P = "the share of draws that are at least as far from the mean of all draws as the data"
+
 
 @dataclass(frozen=True, repr=False)
 class StatisticCheck(Printed):
@@ -80,7 +82,7 @@ class StatisticCheck(Printed):
             "95% from": low,
             "to": high,
         }
-        below = f"P(a draw lies as far off) {self.p_value:.3g}"
+        below = f"p-value {self.p_value:.3g}: {OF_P}"
         return one_table(columns, f"shares in the data and in {len(self.draws)} draws", below)
 
     def band(self, level: float = 0.95) -> Float:
@@ -103,8 +105,10 @@ class FitCheck(Printed):
 
     def _table(self) -> Table:
         p_values = [check.p_value for check in self.comparisons.values()]
-        columns = {"statistic": list(self.comparisons), "P(a draw lies as far off)": p_values}
-        return one_table(columns, f"{self.n_graphs} graphs beside {self.n_draws} draws of them all")
+        columns = {"statistic": list(self.comparisons), "p-value": p_values}
+        graphs = "1 graph" if self.n_graphs == 1 else f"{self.n_graphs} graphs"
+        above = f"{graphs} beside {self.n_draws} draws, given the same nodes"
+        return one_table(columns, above, f"p-value: {OF_P}")
 
 
 def check_fit(

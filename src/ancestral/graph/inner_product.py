@@ -116,7 +116,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         Standard errors of a and of b from the Fisher information, if dyads are independent. If they
         are not, see `clustered_standard_errors`.
     covariance_ : ndarray of shape (2, 2)
-        Covariance of a and b: the inverse Fisher information.
+        Covariance of a and b: the inverse Fisher information, to whose diagonal l2 is added.
     log_likelihood_ : float
         Log-likelihood at the maximum, in nats, without the penalty.
     approximation_error_ : ndarray of shape (2,)

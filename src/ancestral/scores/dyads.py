@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ancestral.base import GraphDensity
 from ancestral.errors import DataError, ModelError
 from ancestral.graph.edge_predictions import DyadScores, PredictsEdges, states
 from ancestral.graph.graphs import Graph
@@ -41,7 +42,7 @@ def hidden_dyads(model: Any, graph: Any, hidden: Any) -> Any:
     DataError
         When no dyad is hidden, or a hidden dyad is unknown in `graph` too, or the nodes differ.
     ModelError
-        For a model that is not a model of graphs.
+        For a model that is not a model of graphs, or gives no probabilities of single pairs.
 
     Examples
     --------
@@ -52,7 +53,16 @@ def hidden_dyads(model: Any, graph: Any, hidden: Any) -> Any:
     3
     """
     if not isinstance(model, PredictsEdges):
-        raise ModelError(f"model must be a graph model; {type(model).__name__} has no dyads.")
+        kind = type(model).__name__
+        if isinstance(model, GraphDensity):
+            raise ModelError(
+                f"{kind} is a graph model that gives no probabilities of single pairs. Add "
+                "ancestral.graph.edge_predictions.PredictsEdges to its bases, before GraphDensity, "
+                "and write _one_graph(graph) and _pair_probabilities(graph, i, j)."
+            )
+        raise ModelError(
+            f"model must be a graph model, such as a fitted DyadicGraph; {kind} has no dyads."
+        )
     model._check_fitted()  # type: ignore[attr-defined]
     one = model._one_graph(graph)
     if isinstance(hidden, Graph):

@@ -19,14 +19,18 @@ from ancestral._checks.frames import form_of, framed
 from ancestral._checks.missing import missing_mask
 from ancestral.errors import DataError, DataTypeError
 
-_ROWS = "viz.certificate(model), viz.probability_collage(model), viz.inpainting(model, X)"
+_ROWS = (
+    "viz.certificate(model); or, where rows are images, viz.probability_collage(model), "
+    "viz.inpainting(model, X)"
+)
 _IMAGES = "viz.collage(model.sample(25)) where rows are images"
 _LINE = "viz.density_shade(model, X, y)"
 _MODELS = {
     "TabularAutoregressive": f"viz.step_entropies(model), viz.prefix_tree(model), {_ROWS}",
     "LSTMAutoregressive": f"viz.training_curve(model), {_ROWS}",
-    "ChainAutoregressive": _ROWS,
-    "OrderMixture": f"viz.inpainting(model, X), {_IMAGES}",
+    "ChainAutoregressive": f"viz.prefix_tree(model), {_ROWS}",
+    "OrderMixture": "viz.inpainting(model, X) and viz.collage(model.sample(25)) where rows are "
+    "images; else draw model.marginals(X) as bars",
     "PPCA": "viz.spectrum(model), viz.latent_scatter(model, X), viz.every_d_panel(model), "
     f"viz.difference_images(model), {_IMAGES}",
     "PPCAMixture": f"viz.latent_scatter(model, X), viz.ascent_curve(model), {_IMAGES}",

@@ -236,7 +236,8 @@ def links_to_draw(graph: Graph, name: str = "") -> NDArray[np.bool_]:
     if graph.n_nodes > MOST_DRAWN:
         raise DataError(
             f"{name}a drawing of {graph.n_nodes} nodes would show no detail; at most {MOST_DRAWN} "
-            "are drawn. See degree_distribution, inner_product_histogram and fit_panel."
+            "are drawn. See degree_distribution(graph, model), inner_product_histogram(graph) and "
+            "fit_panel(model, graph)."
         )
     A = graph.to_dense().astype(bool)
     np.fill_diagonal(A, 0)

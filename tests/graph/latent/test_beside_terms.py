@@ -313,3 +313,18 @@ def test_terms_that_cannot_be_are_refused_by_name() -> None:
         Latent(2, terms=["match:house"], l2=1.0).fit(graph.to_dense())
     with pytest.raises(ModelError, match=r"'sum:age' adds a number of each node, .* effects"):
         Latent(2, terms=["sum:age"], node_effect=True).fit(graph)
+
+
+def test_the_penalty_holds_the_logit_at_the_constants_of_terms() -> None:
+    """With match: and absdiff: alone it holds b; the origin of an attribute makes no difference."""
+    people = pd.DataFrame({"house": list("abcd") * 8, "year": np.arange(32) % 7 + 2000.0})
+    links = np.triu(np.random.default_rng(3).random((32, 32)) < 0.3, 1)
+    graph = Graph(people, links | links.T)
+    moved = Graph(people.assign(year=people["year"] - 2000), graph.adjacency)
+    for terms, constants in (["match:house", "absdiff:year"], [0, 0]), (["sum:year"], [4006]):
+        model = Latent(1, terms=terms, l2=2.0, tol=1e-9).fit(graph)
+        surplus = (graph.to_dense() - model.probabilities()).sum() / 2
+        b = model.intercept_ + model.coef_ @ constants
+        assert surplus == pytest.approx(2.0 * b, abs=1e-3 if any(constants) else 1e-5)
+        again = Latent(1, terms=terms, l2=2.0, tol=1e-9).fit(moved)
+        np.testing.assert_allclose(again.probabilities(), model.probabilities(), atol=1e-6)

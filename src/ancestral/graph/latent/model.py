@@ -95,9 +95,11 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     l2 : float
         Penalty: (l2 / 2)(|X|^2 + |a|^2 + b^2) is subtracted from the log-likelihood, as if
         positions and effects had normal priors of variance 1 / l2. Coefficients of terms are not
-        penalised; b is then the logit at the mean of the terms. For small and sparse graphs the
-        likelihood often has no maximum without a penalty (see Notes); l2=1 is a weak penalty. With
-        l2 above 0, and without terms, there is a maximum for any graph.
+        penalised. With the terms sum:, product:, pair: and inner_product of numbers, which are
+        taken less a constant near their mean, the b of the penalty is the logit at these constants,
+        and not `intercept_`; so the origin of an attribute makes no difference. For small and
+        sparse graphs the likelihood often has no maximum without a penalty (see Notes); l2=1 is a
+        weak penalty. With l2 above 0, and without terms, there is a maximum for any graph.
     max_iter : int
         The most iterations of the optimiser L-BFGS.
     tol : float
@@ -117,15 +119,16 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     slope_ : float
         Always 1: the slope is part of the positions.
     standard_errors_ : ndarray of shape (n_nodes, n_components)
-        Standard errors of each position from its own Fisher information, as if the other positions
-        and b were known.
+        Standard errors of each position from its own Fisher information, to whose diagonal l2 is
+        added, as if the other positions and b were known.
     node_effects_ : ndarray of shape (n_nodes,), or None
         a. Without a penalty the effects sum to 0, and so do the positions.
     terms_ : list of str
     coef_ : ndarray of shape (n_terms,)
         theta.
     coef_errors_ : ndarray of shape (n_terms,)
-        Standard errors of theta. They include the uncertainty of positions and effects.
+        Standard errors of theta. They include the uncertainty of positions, effects and b. There is
+        no standard error of b.
     log_likelihood_ : float
         Log-likelihood at the maximum, in nats, without the penalty.
     history_ : list of dict
@@ -159,11 +162,11 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     Coefficients of terms are fitted together with one position for each node. This biases them away
     from 0, by up to some standard errors. A penalty, and more nodes, make the bias smaller.
 
-    An iteration visits every pair once, at about 10 ns on one core. About 30 iterations are needed,
-    so 10,000 nodes take half a minute on one core. With fewer than about five links for each node
-    the likelihood is flat, and several hundred iterations are needed. Memory is proportional to
-    nodes and edges, not to pairs. The likelihood is not concave in X, so another start may lead to
-    another maximum; in simulations random starts never led to a higher one.
+    An iteration visits every pair once, in some ten nanoseconds each on one core. About 30
+    iterations are needed, so 10,000 nodes take about half a minute. With fewer than about five
+    links for each node the likelihood is flat, and several hundred iterations are needed. Memory is
+    proportional to nodes and edges, not to pairs. The likelihood is not concave in X, so another
+    start may lead to another maximum; in simulations random starts never led to a higher one.
 
     See Also
     --------
@@ -522,6 +525,8 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
 
     def summary(self) -> Summary:
         """Return a table to print: the coefficients of the terms and their standard errors.
+
+        The intercept has no standard error, so its cells show "-".
 
         Returns
         -------

@@ -100,7 +100,10 @@ class Nodes:
         if value is None or value != value:
             raise DataError(f"{what} is missing at row {row}: a link has two ends.")
         if names is None:
-            known = f"they are numbered from 0 to {self.graph.n_nodes - 1}, and have no names"
+            known = (
+                f"they are numbered from 0 to {self.graph.n_nodes - 1}, and have no names. If a "
+                "column of nodes holds them, name it: key=..."
+            )
         else:
             known = f"they are {', '.join(map(repr, names[:6]))}{', ...' * (len(names) > 6)}"
         raise DataError(f"{what} holds {shown(value)} at row {row}, which is no node: {known}.")
