@@ -313,10 +313,7 @@ _Z = _bold("z")
 ROOM = Room(
     order=1,
     verb="Draw faces",
-    sentence=(
-        "Move a slider to change the face, or paint on it to hide a part: the model draws "
-        "that part."
-    ),
+    sentence="Move a slider, or paint on the face to hide a part: the model draws that part.",
     equation=(
         f"<math>{_Z}<mo>∼</mo><mi>N</mi><mo>(</mo><mn>0</mn><mo>,</mo>"
         f"<msub>{_bold('I')}<mi>d</mi></msub><mo>)</mo><mo>,</mo></math> "

@@ -56,7 +56,7 @@ class Faces {
       },
       { text: "Find a latent that turns the head", done: () => this.sliders.haveTurned },
       {
-        text: `Find the fewest latents with RMS difference below ${near}`,
+        text: `Fewest latents with an RMS difference below ${near}`,
         done: () => this.#isFewest(),
       },
     ];
