@@ -186,6 +186,31 @@ def test_dates_written_as_text_are_told_once(library: str) -> None:
     model.fit(table[["day", "x"]].astype({"day": "category"}))
 
 
+def test_dates_of_countries_and_numbers_with_a_unit_are_told_once() -> None:
+    days = pd.Series(pd.Timestamp("2024-02-01") + pd.to_timedelta(np.arange(60) % 20, "D"))
+    table = pd.DataFrame({"x": np.arange(60) / 7, "day": days.dt.strftime("%d.%m.%Y")})
+    table["paid"] = days.dt.strftime("%m/%d/%Y %H:%M")
+    model = LatentTree(1, 1, n_sweeps=1, random_state=0)
+    wanted = (
+        r"'day', 'paid' hold dates .*'01\.02\.2024'.*to_datetime\(table\['day'\], dayfirst=True"
+    )
+    with pytest.warns(AncestralWarning, match=wanted) as caught:
+        model.fit(table)
+    assert len(caught) == 1
+    model.fit(
+        table.assign(day=pd.to_datetime(days), paid=[f"1.45.20{k:02d}" for k in range(6)] * 10)
+    )
+    power = [f"{k},5 kW" for k in range(6)] * 10
+    table = pd.DataFrame({"x": np.arange(60) / 7, "power": power, "price": ["$ 5", "$ 7"] * 30})
+    wanted = r"'power', 'price' hold numbers with a unit, such as '0,5 kW'.*removesuffix\('kW'\)"
+    with pytest.warns(AncestralWarning, match=wanted) as caught:
+        model.fit(table)
+    assert len(caught) == 1
+    kept = {"power": "categorical", "price": "binary"}
+    LatentTree(1, 1, n_sweeps=1, column_types=kept).fit(table)  # and no warning
+    model.fit(table[["x"]].assign(code=["12a", "13b"] * 30, room=["5", "hall 5"] * 30))
+
+
 @pytest.mark.parametrize(
     ("column", "says"),
     [

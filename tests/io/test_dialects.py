@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ancestral.errors import AncestralError, DataError, FormatError
+from ancestral.errors import AncestralError, AncestralWarning, DataError, FormatError
 from ancestral.io import read_array, read_columns, read_edge_list, read_pairs, read_table
 from ancestral.io.dialect import Dialect
 from ancestral.io.numbers import is_plain
@@ -192,6 +192,41 @@ def test_one_error_names_all_options_that_a_file_needs(tmp_path: Path) -> None:
         read_table(path)
     got = read_table(path, encoding="latin-1", sep=";", decimal=",", thousands=".")
     assert got["miete"].tolist() == [1234.5, 980.0]
+
+
+@pytest.mark.parametrize("word", ["", ";word"])
+def test_points_that_may_stand_between_thousands_are_told(tmp_path: Path, word: str) -> None:
+    """Alone among whole numbers, and with text: never is a number a thousandth in silence."""
+    name = word and ";w"
+    path = put(tmp_path, "a.csv", f"x;y{name}\n1;12.345{word}\n2;678{word}\n3;5.120{word}\n")
+    read = read_columns if not word else read_table
+    wanted = r"column 'y': '12\.345' was read as 12\.345\..*If 12345 is meant, pass thousands='\.'"
+    with pytest.warns(AncestralWarning, match=wanted) as caught:
+        read(path, sep=";")
+    assert len(caught) == 1
+    got = read_table(path, sep=";", decimal=",", thousands=".")["y"]
+    assert got.tolist() == [12345, 678, 5120]  # and no warning
+    with pytest.raises(DataError, match=r"'12\.345'.*12345 with decimal=',' and thousands='\.'"):
+        read_table(path, sep=";", decimal=",")
+
+
+def test_points_of_decimals_are_not_told(tmp_path: Path) -> None:
+    for text in (
+        "x;y\n1;12.345\n2;0.678\n",
+        "x;y\n1.5;12.345\n2;5.120\n",
+        'x;y\n1;"1.25"\n2;1.234\n',
+    ):
+        read_columns(put(tmp_path, "a.csv", text), sep=";")
+    read_columns(put(tmp_path, "a.csv", "x,y\n1,12.345\n2,5.120\n"))
+    read_table(put(tmp_path, "a.csv", "x;y\n1;12.345\n2;b\n"), sep=";", text=["y"])
+
+
+def test_a_column_of_thousands_alone_is_no_text(tmp_path: Path) -> None:
+    path = put(tmp_path, "a.csv", "x;y\n1,5;1.234\n2;5.120\n")
+    with pytest.raises(DataError, match=r"'1\.234' may be a number .*thousands='\.'"):
+        read_table(path, sep=";", decimal=",")
+    got = read_table(path, sep=";", decimal=",", thousands=".")
+    assert got["y"].tolist() == [1234, 5120]
 
 
 BAD_OPTIONS = [

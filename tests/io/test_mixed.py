@@ -7,7 +7,14 @@ import gzip
 import numpy as np
 import pytest
 
-from ancestral.errors import DataError, DataTypeError, FormatError, MissingExtraError, SaveError
+from ancestral.errors import (
+    AncestralWarning,
+    DataError,
+    DataTypeError,
+    FormatError,
+    MissingExtraError,
+    SaveError,
+)
 from ancestral.io import mixed, read_array, read_table, write_table
 
 pd = pytest.importorskip("pandas", reason="dataframes are an extra")
@@ -221,3 +228,15 @@ def test_dates_come_back_from_what_was_written(tmp_path, library, ending):
     if ending == "parquet":
         with pytest.raises(DataTypeError, match=r"column 'day' holds .*pass dates=True"):
             read_table(again, missing=True)
+
+
+def test_dates_of_another_form_are_told_where_dates_are_asked_for(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("day,sent,n\n31.01.2024,1/31/2024,1\n01.02.2024,2/1/2024,2\n")
+    with pytest.warns(
+        AncestralWarning, match=r"'01\.02\.2024', stay text in 'day', 'sent'\. pandas"
+    ):
+        table = read_table(path, dates=True)
+    assert table["day"].tolist() == ["31.01.2024", "01.02.2024"]
+    read_table(path, dates=True, text=["day", "sent"])  # and no warning
+    read_table(path)

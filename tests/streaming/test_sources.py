@@ -414,6 +414,19 @@ def test_a_cell_with_thousands_that_is_no_number_is_quoted_as_it_stands(tmp_path
         source_of_paths(tmp_path, sep=";", decimal=",")
 
 
+def test_points_that_may_stand_between_thousands_are_told_in_parts(tmp_path: Path) -> None:
+    for k, text in enumerate(("x;y\n1;b\n", "x;y\n12.345;a\n7;b\n")):
+        (tmp_path / f"{k}.csv").write_text(text)
+    wanted = r"'x': '12\.345' was read .*decimal=',' to ancestral\.streaming\.source_of_paths"
+    with pytest.warns(ancestral.AncestralWarning, match=wanted) as caught:
+        got = together(source_of_paths(tmp_path, sep=";"))
+    assert len(caught) == 1 and got["x"].to_pylist() == [1, 12.345, 7]
+    got = together(source_of_paths(tmp_path, sep=";", decimal=",", thousands="."))
+    assert got["x"].to_pylist() == [1, 12345, 7]
+    (tmp_path / "2.csv").write_text("x;y\n1.5;b\n")
+    source_of_paths(tmp_path, sep=";")  # and no warning
+
+
 def test_files_without_names_and_with_an_index_are_read_with_a_warning(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("1,2.5\n3,4\n")
     with pytest.warns(ancestral.AncestralWarning, match="no header line"):

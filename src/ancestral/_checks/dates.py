@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral._checks.missing import is_missing, missing_mask
+from ancestral._checks.missing import is_missing
 from ancestral.errors import DataError
 
 FARTHEST = 290_000  # years from 1970 that 64 bits of microseconds hold
@@ -22,14 +22,6 @@ def are_dates(values: list[Any]) -> bool:
     """Tell whether all that is known is dates."""
     known = [value for value in values if not is_missing(value)]
     return bool(known) and all(isinstance(value, dt.date | np.datetime64) for value in known)
-
-
-def are_texts_of_dates(values: NDArray) -> bool:
-    """Tell whether all that is known is text of a date by ISO 8601."""
-    if values.dtype.kind not in "OU":
-        return False
-    known = set(values[~missing_mask(values)].tolist())
-    return bool(known) and all(isinstance(one, str) and date_in(one) is not None for one in known)
 
 
 def date_in(cell: str) -> dt.datetime | None:

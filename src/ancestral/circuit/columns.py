@@ -321,12 +321,13 @@ def settled(
     asked = _asked(column_types, labels)
     levels = declared(categories, found.form, names, len(labels), missing=False)
     columns: list[Column] = []
-    left_out, texts_of_dates = [], []
+    left_out: list[Any] = []
+    told: list[SeenColumn] = []
     weights = found.sample.standing
     for j, one in enumerate(found.columns):
         column = _column(one, j, asked.get(j), levels[j])
-        if j not in asked and levels[j] is None and one.of == "text" and one.are_dates:
-            texts_of_dates.append(one.label)
+        if j not in asked and levels[j] is None and one.of == "text" and one.meaning:
+            told.append(one)
         if column is None:
             left_out.append(one.label)
             continue
@@ -341,7 +342,7 @@ def settled(
             column = replace(column, scale=scale, grid=grid, atoms=atoms)
         columns.append(column)
     notes.of_left_out(left_out)
-    notes.of_texts_of_dates(texts_of_dates)
+    notes.of_texts(told)
     if not columns:
         raise DataError(
             "every column is left out, because it holds names or ids: give other columns too."

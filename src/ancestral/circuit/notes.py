@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ancestral._checks.numbers import warn
+from ancestral._checks.texts import AMOUNTS, DATES, LOCAL_DATES, conversion_of_dates
+from ancestral.circuit.seen import SeenColumn
 
 MOST_TOLD = 5  # columns by name
 
@@ -21,8 +23,14 @@ def of_left_out(labels: list[Any]) -> None:
     )
 
 
-def of_texts_of_dates(labels: list[Any]) -> None:
-    """Warn of columns whose dates are text, if there are any."""
+def of_texts(columns: list[SeenColumn]) -> None:
+    """Warn of columns whose texts stand for dates, or for numbers with a unit, if there are any."""
+    _of_dates([one.label for one in columns if one.meaning == DATES])
+    _of_local_dates([one for one in columns if one.meaning == LOCAL_DATES])
+    _of_amounts([one for one in columns if one.meaning.startswith(AMOUNTS)])
+
+
+def _of_dates(labels: list[Any]) -> None:
     if not labels:
         return
     hold, have, them = ("hold", "have", "them") if len(labels) > 1 else ("holds", "has", "it")
@@ -31,6 +39,36 @@ def of_texts_of_dates(labels: list[Any]) -> None:
         f"here. Read {them} as dates: by ancestral.io.read_table(..., dates=True), parse_dates of "
         "pandas, or in parts ancestral.streaming.source_of_paths(..., "
         f"types={{{labels[0]!r}: 'date'}}). If levels are meant, pass "
+        f"column_types={_as_categorical(labels)}."
+    )
+
+
+def _of_local_dates(columns: list[SeenColumn]) -> None:
+    if not columns:
+        return
+    labels = [one.label for one in columns]
+    hold, have, them = ("hold", "have", "them") if len(labels) > 1 else ("holds", "has", "it")
+    warn(
+        f"{_named(labels)} {hold} dates written as text, such as {columns[0].first[0]!r}, which "
+        f"{have} no order and no distance here. Convert {them}: "
+        f"{conversion_of_dates(labels[0])}. If levels are meant, pass "
+        f"column_types={_as_categorical(labels)}."
+    )
+
+
+def _of_amounts(columns: list[SeenColumn]) -> None:
+    if not columns:
+        return
+    labels = [one.label for one in columns]
+    hold, have = ("hold", "have") if len(labels) > 1 else ("holds", "has")
+    unit = columns[0].meaning.removeprefix(AMOUNTS)
+    example = str(columns[0].first[0])
+    side = "prefix" if example.startswith(unit) else "suffix"
+    warn(
+        f"{_named(labels)} {hold} numbers with a unit, such as {example!r}, which are text and "
+        f"{have} no order here. Write the numbers alone, with a point for the decimals and no "
+        f"marks of thousands: in pandas "
+        f"table[{labels[0]!r}].str.remove{side}({unit!r}).astype(float). If levels are meant, pass "
         f"column_types={_as_categorical(labels)}."
     )
 

@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral._checks.containers import Where, shown
-from ancestral._checks.dates import date_in
 from ancestral._checks.frames import Form
 from ancestral._checks.joined_frames import joined_form
+from ancestral._checks.texts import meaning_of
 from ancestral.circuit.values import Plain, plain_of
 from ancestral.errors import AncestralError, DataError, DataTypeError
 from ancestral.training.parts import added
@@ -81,8 +81,8 @@ class SeenColumn:
     levels : tuple, or None
         The distinct values, rising: texts, or numbers; None where they are more than `most`.
     most : int
-    are_dates : bool
-        Whether all texts are dates.
+    meaning : str
+        What all texts are, by `meaning_of`; "" for any other.
     """
 
     label: Any
@@ -93,7 +93,7 @@ class SeenColumn:
     high: float = -np.inf
     levels: tuple[Any, ...] | None = ()
     most: int = MOST_TEXTS
-    are_dates: bool = True
+    meaning: str = ""
 
     def __add__(self, other: SeenColumn) -> SeenColumn:
         if not (self.of and other.of):
@@ -113,7 +113,7 @@ class SeenColumn:
             max(self.high, other.high),
             None if levels is not None and len(levels) > most else levels,
             most,
-            self.are_dates and other.are_dates,
+            self.meaning if self.meaning == other.meaning else "",
         )
 
     def _of_both(self, other: SeenColumn) -> str:
@@ -174,7 +174,7 @@ def _seen_column(
         float(held.max()),
         None if levels is None or len(levels) > most else tuple(levels),
         most,
-        found.texts is not None and all(date_in(text) is not None for text in found.texts),
+        "" if found.texts is None else meaning_of(found.texts),
     )
 
 

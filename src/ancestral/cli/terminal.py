@@ -190,7 +190,8 @@ def _in_flags(message: str) -> str:
     message = message.replace("header=True", "--header").replace("header=False", "--no-header")
     message = message.replace("fit again with --checkpoint", "run it again with --checkpoint")
     message = message.replace("missing=True", "--missing")
-    message = message.replace(" These are options of ancestral.streaming.source_of_paths.", "")
+    of = r"ancestral\.streaming\.source_of_paths"
+    message = re.sub(rf" These are options of {of}\.| to {of}(?=\.)", "", message)
     message = message.replace('features="uniform"', "--features uniform")
     message = message.replace("features= ", "--features ")
     message = re.sub(r"(?<!-)\bcategories=", "--categories", message)

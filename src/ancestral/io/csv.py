@@ -14,7 +14,7 @@ import io
 import re
 import warnings
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from math import isinf
 
@@ -39,6 +39,13 @@ _SIGNED_NAN = re.compile("[+-]nan", re.IGNORECASE)
 _CONTROL = bytes(k for k in (*range(32), 127) if k not in b"\t\n\v\f\r")
 _INDEX_NAMES = ("", "Unnamed: 0")
 _PLAIN = Dialect()
+# Between semicolons: numbers whose point may stand between thousands, and those with other points.
+_GROUPED = rb"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}"
+_CELL = rb'(?:^|[\r\n";]) *(%s) *(?=$|[\r\n";])'
+_THOUSANDS = re.compile(_CELL % _GROUPED)
+_DECIMALS = re.compile(
+    _CELL % (rb"(?!" + _GROUPED + rb' *(?:$|[\r\n";]))[+-]?[0-9]*\.[0-9]*(?:[eE][+-]?[0-9]+)?')
+)
 
 
 def parse_csv(
@@ -79,6 +86,7 @@ def parse_csv(
     if len(rows) == 0:
         left = "no row that could be read" if rejects and rejects.rows else "no rows of numbers"
         raise DataError(f"{name}: holds {'a header line and ' * header}{left}.")
+    warn_of_thousands(text.raw, name, dialect, names, [True] * len(names))
     if not header:
         warn_of_no_header(rows, name)
         return names, rows
@@ -140,16 +148,16 @@ class _Text:
                 f"it is damaged, or not a text file (UTF-16?). Save it as UTF-8{wide}."
             )
         _refuse_long_line(raw, name)
-        self._raw = raw
+        self.raw = raw
 
     @property
     def most_cells(self) -> int:
         """No fewer than the cells there are."""
-        return 1 + sum(map(self._raw.count, (self.dialect.sep.encode(), b"\n", b"\r")))
+        return 1 + sum(map(self.raw.count, (self.dialect.sep.encode(), b"\n", b"\r")))
 
     def lines(self) -> io.TextIOWrapper:
         """Return the lines, ends of any system made newlines, a byte-order mark dropped."""
-        return io.TextIOWrapper(io.BytesIO(self._raw), encoding="utf-8-sig", newline=None)
+        return io.TextIOWrapper(io.BytesIO(self.raw), encoding="utf-8-sig", newline=None)
 
     def is_blank(self, line: str) -> bool:
         """Tell whether a line holds nothing, not even empty cells."""
@@ -456,6 +464,34 @@ def refuse_unnamed(names: list[str], name: str) -> None:
     """Raise FormatError for a column whose name in the header is empty."""
     if "" in names:
         raise FormatError(f"{name}: column {names.index('') + 1} has no name in the header.")
+
+
+def warn_of_thousands(
+    raw: bytes,
+    name: str,
+    dialect: Dialect,
+    names: Sequence[str],
+    are_numbers: Sequence[bool],
+    to: str = "",
+) -> None:
+    """Say that points were read as those of decimals where they may stand between thousands.
+
+    So it may be in a file of semicolons all of whose points have three digits after them.
+    """
+    if dialect.sep != ";" or not dialect.is_plain or b"." not in raw or _DECIMALS.search(raw):
+        return
+    for found in _THOUSANDS.finditer(raw):
+        cell, at = found[1].decode(), found.start(1)
+        before = raw[max(raw.rfind(b"\n", 0, at), raw.rfind(b"\r", 0, at)) + 1 : at].decode()
+        j = len(next(csv.reader([before + "x"], delimiter=dialect.sep))) - 1
+        if j < len(names) and are_numbers[j]:
+            warn(
+                f"{name}: column {names[j]!r}: {cell!r} was read as {float(cell)!r}. Every number "
+                "with a point has three digits after it here, as where points stand between "
+                f"thousands. If {cell.replace('.', '')} is meant, pass thousands='.' and "
+                f"decimal=','{to}."
+            )
+            return
 
 
 def warn_of_no_header(rows: NDArray[np.float64], name: str) -> None:

@@ -22,12 +22,20 @@ from numpy.typing import NDArray
 from ancestral._checks.dates import date_in
 from ancestral._checks.frames import Form, Type, arrow_column, form_of
 from ancestral._checks.missing import is_missing_text
-from ancestral._checks.numbers import SMALLER_FILE, within_memory
+from ancestral._checks.numbers import SMALLER_FILE, warn, within_memory
+from ancestral._checks.texts import are_local_dates, conversion_of_dates
 from ancestral._extras import need
+from ancestral._files import shown
 from ancestral.errors import DataError, DataTypeError, FormatError
 from ancestral.io.arrays import MAX_BYTES
 from ancestral.io.columns import LIBRARIES, Column, Columns
-from ancestral.io.csv import counts_rows, parse_csv, parse_named_cells, refuse_unnamed
+from ancestral.io.csv import (
+    counts_rows,
+    parse_csv,
+    parse_named_cells,
+    refuse_unnamed,
+    warn_of_thousands,
+)
 from ancestral.io.dialect import Dialect, spellings_of
 from ancestral.io.kinds import in_words, recognise
 from ancestral.io.numbers import is_infinite
@@ -111,6 +119,8 @@ def read_table(
         encoding=encoding,
         rejects=rejects,
     )
+    if dates:
+        _warn_of_local_dates(found, text, shown(path))
     return found.frame()
 
 
@@ -267,6 +277,7 @@ def _of_cells(
             column if name in text else _as_dates(column)
             for name, column in zip(names, columns, strict=True)
         ]
+    warn_of_thousands(raw, name, dialect, names, [c.values.dtype.kind in "if" for c in columns])
     if not header:
         raise DataError(
             f"{name}: its first line holds numbers, and text is below: give every column a name, "
@@ -423,6 +434,22 @@ def _as_dates(column: Column) -> Column:
             moments[cell] = found
     values = np.array([moments[cell] for cell in column.values.tolist()], dtype="M8[us]")
     return Column(values, column.gaps, column.levels)
+
+
+def _warn_of_local_dates(found: Columns, text: Collection[str], name: str) -> None:
+    """Warn of columns whose dates are in another form than that which is read."""
+    examples = {}
+    for label, column in zip(found.names, found.columns, strict=True):
+        if label not in text and column.values.dtype.kind == "O":
+            known = {cell for cell in column.values.tolist() if isinstance(cell, str)}
+            if are_local_dates(known):
+                examples[label] = min(known)
+    if examples:
+        label, example = next(iter(examples.items()))
+        warn(
+            f"{name}: dates that are not in the form of ISO 8601, such as {example!r}, stay text "
+            f"in {', '.join(map(repr, examples))}. {conversion_of_dates(label)}."
+        )
 
 
 def _mend_as_text(column: str) -> str:

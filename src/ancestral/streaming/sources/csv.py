@@ -25,6 +25,7 @@ from ancestral.io.csv import (
     refuse_other_marks,
     refuse_spaces,
     refuse_unnamed,
+    warn_of_thousands,
 )
 from ancestral.io.dialect import Dialect, Options, spellings_of
 from ancestral.io.numbers import is_plain
@@ -211,6 +212,7 @@ def csv_source(
     left = found.index(heads[0])
     read = set(names if columns is None else columns)
     types_of = {one: found.type_of(one) if one in read else pa.string() for one in names}
+    _warn_of_thousands(heads, types_of)
     schemas = [
         pa.schema([(one, types_of[one]) for one in head.names if one != left]) for head in heads
     ]
@@ -357,6 +359,20 @@ def _warn_of_no_names(heads: Sequence[_Head]) -> None:
         f"columns are called x0 to x{len(bare[0].names) - 1}. Write names in a first line to "
         "choose them."
     )
+
+
+def _warn_of_thousands(heads: Sequence[_Head], types_of: dict[str, Any]) -> None:
+    """Say of the first file that may have points between thousands that they were not read so."""
+    pieces = [
+        as_utf8(sample, head.options, (head.file, begin))
+        for head in heads
+        if head.options.sep == ";" and head.names == heads[0].names
+        for begin, sample in head.samples
+    ]
+    names = heads[0].names
+    are_numbers = [str(types_of[name]) in ("int64", "double") for name in names]
+    raw, to = b"\n".join(pieces), " to ancestral.streaming.source_of_paths"
+    warn_of_thousands(raw, heads[0].file.name, Dialect(*heads[0].options), names, are_numbers, to)
 
 
 # ---- what columns hold ---------------------------------------------------------------------------
