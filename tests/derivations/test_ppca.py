@@ -62,6 +62,20 @@ def log_likelihood(S: Float, W: Float, noise: float) -> float:
     return float(-0.5 * (m * np.log(2 * np.pi) + fit))
 
 
+def test_the_density_of_divided_columns(rows: Float) -> None:
+    """With `standardize=True`: the two formulas of the model's section."""
+    units = np.array([1.0, 20.0, 0.1, 5.0, 1.0])
+    model = PPCA(2, standardize=True).fit(rows * units)
+    s, x = model.scale_, rows * units
+    W = model.loadings_ / s[:, None]
+    C = W @ W.T + model.noise_variance_ * np.eye(5)
+    divided = multivariate_normal(np.zeros(5), C).logpdf((x - model.mean_) / s) - np.log(s).sum()
+    in_units = multivariate_normal(model.mean_, np.diag(s) @ C @ np.diag(s)).logpdf(x)
+    np.testing.assert_allclose(s, x.std(axis=0))
+    np.testing.assert_allclose(model.log_density(x), divided)
+    np.testing.assert_allclose(model.log_density(x), in_units)
+
+
 # ---- the maximum ---------------------------------------------------------------------------------
 
 

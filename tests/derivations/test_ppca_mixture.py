@@ -46,6 +46,18 @@ def responsibilities(X: Float, pieces: list[Piece]) -> Float:
     return np.asarray(np.exp(found - logsumexp(found, axis=1, keepdims=True)))
 
 
+def test_the_density_of_divided_columns() -> None:
+    """With `standardize=True`: the formula at the first fit."""
+    X = np.random.default_rng(0).normal(size=(80, 4)) ** 3 * [1.0, 20.0, 0.1, 5.0]
+    model = PPCAMixture(2, n_components=1, standardize=True, random_state=0).fit(X)
+    s, pieces = model.scale_, []
+    for c, noise in enumerate(model.noise_variances_):
+        W = model.loadings_[c] / s[:, None]
+        C = np.diag(s) @ (W @ W.T + noise * np.eye(4)) @ np.diag(s)
+        pieces.append((model.weights_[c], model.means_[c], C))
+    np.testing.assert_allclose(model.log_density(X), logsumexp(joint(X, pieces), axis=1))
+
+
 def completed(x: Float, mean: Float, C: Float) -> tuple[Float, Float]:
     """Return the mean and covariance of a row given its known entries (0 where known)."""
     o, u = ~np.isnan(x), np.isnan(x)

@@ -1,7 +1,7 @@
 """Regression whose mean and variance come from a small network.
 
-    y | x ~ N(m(x), s(x)^2)
-    h_0 = x,   h_k = tanh(A_k h_{k-1} + a_k),   (m, log s^2) = B h_L + D x + b
+    y | x ~ N(mu(x), s(x)^2)
+    h_0 = x,   h_k = tanh(A_k h_{k-1} + a_k),   (mu, log s^2) = B h_L + D x + b
 
 x and y are standardised first; D is a line beside the hidden layers, so that the linear model and
 the heteroscedastic one are special cases. Fitted by Adam on all rows at once, to the maximum of
