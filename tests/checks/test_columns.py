@@ -11,10 +11,10 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array
 
-from ancestral import PPCA, AncestralError, LinearGaussian
+from ancestral import PPCA, AncestralError, LinearGaussian, TabularAutoregressive
 from ancestral._checks.columns import check_table
 from ancestral._checks.containers import as_floats, as_levels, opened
-from ancestral.errors import DataTypeError
+from ancestral.errors import DataError, DataTypeError
 
 Make = Callable[[], Any]
 X = np.random.default_rng(0).normal(size=(6, 4))
@@ -133,6 +133,7 @@ def test_a_sparse_table_is_refused_with_its_size_when_dense() -> None:
 
 
 def test_a_row_by_name_is_shown_how_to_be_a_table() -> None:
+    pd = pytest.importorskip("pandas")
     rows = pd.DataFrame({"sky": ["sun", "rain"] * 9, "windy": ["no", "no", "yes"] * 6})
     model = TabularAutoregressive(smoothing=0.5).fit(rows)
     with pytest.raises(DataError, match=r"pandas\.DataFrame\(\[known\], columns=model\.feature"):
