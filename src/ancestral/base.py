@@ -454,6 +454,22 @@ def register(cls: type[M]) -> type[M]:
     ------
     ModelError
         When the class declares no `_fields`, or a model of this package has its name.
+
+    Examples
+    --------
+    >>> @register
+    ... class Constant(Density):
+    ...     _fields = ("row_",)
+    ...     def _fit(self, X):
+    ...         self.row_ = X[0]
+    ...     def _log_density(self, X):
+    ...         return np.where((X == self.row_).all(axis=1), 0.0, -np.inf)
+    ...     def _draw(self, n_samples, rng):
+    ...         return np.tile(self.row_, (n_samples, 1))
+    >>> import ancestral, pathlib, tempfile
+    >>> path = Constant().fit([[1.0, 2.0]]).save(pathlib.Path(tempfile.mkdtemp()) / "a.model")
+    >>> ancestral.load(path).sample(1)
+    array([[1., 2.]])
     """
     name = cls.__name__
     if any(entry.name == name for entry in MODELS):

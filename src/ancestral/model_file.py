@@ -53,7 +53,7 @@ def save(model: Any, path: PathLike, *, force: bool = False) -> Path:
 
     Parameters
     ----------
-    model : one of the package's models, fitted
+    model : a fitted model, of the package or of a class that was registered
     path : path-like
         Replaced atomically if it is a model file, or empty.
     force : bool
@@ -78,13 +78,14 @@ def save(model: Any, path: PathLike, *, force: bool = False) -> Path:
             "ancestral.base.register."
         )
     path = as_path(path)
+    params, state = model._kept_params(), model._fitted_state()
+    packed = pack(name, params, state, model.data_fingerprint_)
     if not (force or may_replace(path)):
         raise SaveError(
             f"{shown(path)}: is there already, and is no model file, so it would be lost. Name "
             "another file, or remove this one first."
         )
-    params, state = model._kept_params(), model._fitted_state()
-    write_atomically(path, pack(name, params, state, model.data_fingerprint_))
+    write_atomically(path, packed)
     return path
 
 

@@ -26,5 +26,6 @@ print(f"held out: {model.score(zeros[150:]):.2f} nats per image")
 
 drawn = model.sample(24, random_state=0)
 figure = viz.collage(np.vstack([zeros[:24], drawn]), (4, 4), n_rows=4, cmap="gray_r")
-figure.suptitle("Zeros of 4 by 4 pixels: two rows of data, two rows of draws", y=1, va="bottom")
+title = "Zeros of 4 by 4 pixels: two rows of data, two rows of draws"
+figure.suptitle(title, y=1, va="bottom")
 plt.show()

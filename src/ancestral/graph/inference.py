@@ -353,6 +353,12 @@ def fit_graph_intercepts(graphs: Any) -> GraphIntercepts:
     ModelError
         When a graph has no pair linked or every pair (its intercept is infinite), naming it; or
         when linked and unlinked pairs are separated.
+
+    Examples
+    --------
+    >>> from ancestral import datasets
+    >>> fit_graph_intercepts(datasets.classrooms(20)).intercepts.shape
+    (20,)
     """
     checked = as_graphs(graphs)
     parts = [gather([graph]) for graph in checked]

@@ -80,7 +80,7 @@ def refuse_other_models(model: Any, function: str) -> None:
 
 
 def calibrate(model: GraphModel, graphs: Any, *, n_bins: int = 15) -> Calibration:
-    """Return how often pairs of like s are linked, beside the model's probability.
+    """Return how often pairs with similar predictors s are linked, beside the model's probability.
 
     Parameters
     ----------
@@ -97,6 +97,13 @@ def calibrate(model: GraphModel, graphs: Any, *, n_bins: int = 15) -> Calibratio
     ------
     ModelError
         For another model, or when no graph has a pair of nodes.
+
+    Examples
+    --------
+    >>> from ancestral import InnerProductGraph, datasets
+    >>> graphs = datasets.classrooms(20)
+    >>> len(calibrate(InnerProductGraph().fit(graphs), graphs, n_bins=5).to_frame())
+    5
     """
     refuse_other_models(model, "calibrate")
     model._check_fitted()
@@ -239,6 +246,13 @@ def held_out(model: GraphModel, graphs: Any) -> HeldOut:
     ------
     ModelError
         For another model, or when a graph has no pair of nodes.
+
+    Examples
+    --------
+    >>> from ancestral import InnerProductGraph, datasets
+    >>> one, *others = datasets.classrooms(20)
+    >>> len(held_out(InnerProductGraph().fit(others), [one]).log_density)
+    1
     """
     refuse_other_models(model, "held_out")
     model._check_fitted()

@@ -127,8 +127,8 @@ def read_edge_list(
     DataError
         When an end of a link is no node, or an id is missing; the message names the line or the
         node. When it is not clear whether the first line holds names. When an option is "refuse"
-        and the file holds what it refuses. When the column `weight` is not there, or `weights` is
-        "binarise" and no column holds weights, but others hold numbers; the message names these.
+        and the file holds what it refuses. When the column `weight` is not there. When `weights` is
+        given, and no column holds weights, but others may (see `read_graphs`).
 
     Examples
     --------

@@ -107,8 +107,9 @@ def read_graphs(
         When an item is no graph (entries other than 0 and 1 in a pickle or an .npz, or sizes that
         differ); the message names the graph. When features and adjacency are in the wrong order.
         When an option is "refuse" and the file holds what it refuses. When the column `weight` is
-        not there; when `weights` is "binarise" and no column holds weights, but others hold
-        numbers. The message names these.
+        not there. When `weights` is given, and no column holds weights, but others may: with
+        "binarise" columns of numbers, with "refuse" those with a 0 or a gap. The message names
+        these.
     MissingExtraError
         For GraphML if the packages of the extra `graphs` are not installed.
 
