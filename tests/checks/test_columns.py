@@ -11,10 +11,10 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array
 
-from ancestral import PPCA, AncestralError, LinearGaussian
+from ancestral import PPCA, AncestralError, LinearGaussian, TabularAutoregressive
 from ancestral._checks.columns import check_table
 from ancestral._checks.containers import as_floats, as_levels, opened
-from ancestral.errors import DataTypeError
+from ancestral.errors import DataError, DataTypeError
 
 Make = Callable[[], Any]
 X = np.random.default_rng(0).normal(size=(6, 4))
@@ -130,3 +130,13 @@ def test_a_sparse_table_is_refused_with_its_size_when_dense() -> None:
     for fit in (PPCA(2).fit, lambda X: LinearGaussian().fit(X, np.zeros(20_000))):
         with pytest.raises(DataTypeError, match=r"sparse matrix.* 320 MB .*X\.toarray\(\)"):
             fit(X)
+
+
+def test_a_row_by_name_is_shown_how_to_be_a_table() -> None:
+    pd = pytest.importorskip("pandas")
+    rows = pd.DataFrame({"sky": ["sun", "rain"] * 9, "windy": ["no", "no", "yes"] * 6})
+    model = TabularAutoregressive(smoothing=0.5).fit(rows)
+    with pytest.raises(DataError, match=r"pandas\.DataFrame\(\[known\], columns=model\.feature"):
+        model.marginals({"sky": "sun"})
+    known = pd.DataFrame([{"sky": "sun"}], columns=model.feature_names_in_)
+    assert model.marginals(known)["windy"].sum() == pytest.approx(1)

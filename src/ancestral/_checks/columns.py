@@ -403,7 +403,10 @@ def _width_mend(found: int, rows: int, estimator: Any) -> str:
 def _refuse_odd_shapes(X: NDArray) -> None:
     """Say how to make a table of what is none: a single row, rows of lists, a stack of pictures."""
     if X.ndim == 0:
-        by_name = " A row by name is a dataframe of one row: every column, None where unknown."
+        by_name = (
+            " A row by name is a dataframe of one row, with gaps where nothing is known: "
+            "pandas.DataFrame([known], columns=model.feature_names_in_)."
+        )
         raise DataError(
             f"Expected 2D array, got scalar array instead: X is {shown(X[()])}. Give rows of a "
             "table, of shape (n_samples, n_features)." + by_name * isinstance(X[()], Mapping)

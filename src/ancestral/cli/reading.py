@@ -118,7 +118,7 @@ def reading_parameters() -> list[tuple[str, tuple[Face, ...], dict[str, Any]]]:
         (
             "--encoding",
             texts,
-            {"help": "Text: the encoding, such as latin-1 or utf-16.  [default: utf-8]"},
+            {"help": "Text: the encoding, such as cp1252 or utf-16.  [default: utf-8]"},
         ),
         (
             "--rejects",

@@ -158,7 +158,11 @@ def latent_scatter(
     groups = found.groups
     if colour_by is not None:
         groups = _taken.grouping_of(colour_by, rows, len(found.Z))
-    ax = _style.axes_or_new(ax, width=4.4 if groups is None else 5.4, height=4.4)
+    height = 4.4
+    if not found.about_zero:  # one unit is as long in both directions: no empty bands
+        across, up = np.ptp(found.Z, axis=0)
+        height = float(np.clip(0.9 + 4.2 * up / max(across, 1e-300), 3.6, 4.4))
+    ax = _style.axes_or_new(ax, width=4.4 if groups is None else 5.4, height=height)
     if groups is not None and groups.levels:
         _name_groups(ax, groups.name, _draw_groups(ax, found.Z, groups))
     else:
