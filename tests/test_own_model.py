@@ -12,8 +12,12 @@ import pytest
 
 import ancestral
 from ancestral import PPCA, _catalogue, scores
-from ancestral.base import Density, MaximumLikelihood, register
+from ancestral.autoregressive.sequential import Sequential
+from ancestral.base import Density, FromParts, MaximumLikelihood, register
+from ancestral.conditions import Conditions
 from ancestral.errors import FormatError, ModelError, SaveError
+from ancestral.streaming import fit_chunks
+from ancestral.training.parts import Held
 
 X = np.random.default_rng(0).exponential([2.0, 5.0], (100, 2))
 ENTRIES = {entry.name: entry for entry in _catalogue.MODELS}
@@ -109,3 +113,90 @@ def test_draws_that_ignore_what_is_given_are_refused() -> None:
         OneRow().fit(X).sample(3, given=given, random_state=0)
     with pytest.raises(ModelError, match="cannot draw given known values"):
         Waiting().fit(X).sample(3, given=given, random_state=0)
+
+
+# ---- the rows of the page's table ----------------------------------------------------------------
+
+
+def sums(part: Any) -> Any:
+    rows = part.data[0]
+    return np.array([len(rows), *rows.sum(axis=0)])
+
+
+class Centred(FromParts, Conditions):
+    """x ~ N(mu, I)."""
+
+    _fields = ("mean_",)
+
+    def _fit(self, X: Any) -> None:
+        self._fit_parts(Held.whole(self, (X,)))
+
+    def _fit_parts(self, parts: Any) -> None:
+        n, *total = parts.total(sums)
+        self.mean_ = np.array(total) / n
+
+    def _log_density(self, X: Any) -> Any:
+        return -0.5 * ((X - self.mean_) ** 2 + np.log(2 * np.pi)).sum(axis=1)
+
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> Any:
+        return self.mean_ + rng.standard_normal((n_samples, len(self.mean_)))
+
+    def impute(self, X: Any) -> Any:
+        rows = np.asarray(X, float)
+        return self._framed(np.where(np.isnan(rows), self.mean_, rows), X)
+
+    def impute_draws(self, X: Any, n_draws: int = 1, *, random_state: Any = None) -> Any:
+        rows, rng = np.asarray(X, float), np.random.default_rng(random_state)
+        drawn = self.mean_ + rng.standard_normal((n_draws, *rows.shape))
+        return self._tables(np.where(np.isnan(rows), drawn, rows), X)
+
+    def marginals(self, X: Any) -> Any:
+        spread = np.isnan(np.asarray(X, float)).astype(float)
+        return self._by_column([np.stack([c, s], 1) for c, s in zip(self.impute(X).T, spread.T)])
+
+
+class Coins(Sequential):
+    """Independent columns of levels."""
+
+    _fields = ("shares_",)
+
+    def _fit_levels(self, levels: Any) -> None:
+        counts = [np.bincount(c, minlength=len(k)) for c, k in zip(levels.T, self.categories_)]
+        self.shares_ = [count / len(levels) for count in counts]
+
+    def start(self, n_samples: int) -> Any:
+        return n_samples, 0
+
+    def step(self, state: Any, previous: Any) -> Any:
+        n, column = state
+        return (n, column + 1), np.tile(np.log(self.shares_[column]), (n, 1))
+
+    def take(self, state: Any, index: Any) -> Any:
+        return len(index), state[1]
+
+
+def test_one_fit_by_parts_serves_memory_and_chunks() -> None:
+    whole, chunks = Centred().fit(X), fit_chunks(Centred(), [X[:30], X[30:]])
+    np.testing.assert_allclose(whole.mean_, X.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(chunks.mean_, whole.mean_, rtol=1e-12)
+
+
+def test_rows_with_gaps_are_filled_in_the_form_that_they_came_in() -> None:
+    pd = pytest.importorskip("pandas")
+    model = Centred().fit(pd.DataFrame(X, columns=["a", "b"]))
+    gaps = pd.DataFrame({"a": [np.nan, 1.0], "b": [2.0, 3.0]}, index=["x", "y"])
+    filled = model.impute(gaps)
+    assert list(filled.index) == ["x", "y"] and filled.loc["x", "a"] == model.mean_[0]
+    assert [list(drawn["b"]) for drawn in model.impute_draws(gaps, 2)] == [[2.0, 3.0]] * 2
+    found = Centred().fit(X).marginals(gaps.to_numpy())
+    np.testing.assert_array_equal(found[0][:, 1], [1.0, 0.0])
+
+
+def test_levels_in_order_bring_all_questions_with_them() -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (50, 3))
+    model = Coins().fit(rows)
+    mean = rows.mean(axis=0)
+    wanted = np.log(np.where(rows[:2] == 1, mean, 1 - mean)).sum(axis=1)
+    np.testing.assert_allclose(model.log_density(rows[:2]), wanted, rtol=1e-12)
+    assert (model.sample(20, given=[np.nan, 1, np.nan], random_state=0)[:, 1] == 1).all()
+    assert model.impute([[0, np.nan, 1]])[0, 1] == (mean[1] > 0.5)

@@ -146,7 +146,7 @@ def test_dependent_columns_are_told_once_and_left_out() -> None:
 def test_a_row_that_is_fitted_exactly_is_named_among_all_rows() -> None:
     X, y = data(40)
     X = np.column_stack([X, np.arange(40) == 31])
-    with pytest.warns(AncestralWarning, match="the variance at row 31 runs to 0"):
+    with pytest.warns(AncestralWarning, match="the variance at row 31 goes to 0"):
         found = from_parts(HeteroscedasticGaussian(), (X, y), cut(40, 3), Anew)
     assert found.log_likelihood_ == np.inf
     np.testing.assert_allclose(found.coef_, LinearGaussian().fit(X, y).coef_, rtol=1e-9)
@@ -157,7 +157,7 @@ def test_a_row_is_named_in_its_part_where_no_more_is_known() -> None:
     X = np.column_stack([X, np.arange(40) == 31])
     model = HeteroscedasticGaussian()
     parts = [Part((X[:20], y[:20]), model, 0), Part((X[20:], y[20:]), model, 1, None)]
-    with pytest.warns(AncestralWarning, match="the variance at row 11 of part 1 runs to 0"):
+    with pytest.warns(AncestralWarning, match="the variance at row 11 of part 1 goes to 0"):
         model._fit_from(lambda new: Held(parts))
 
 

@@ -300,7 +300,7 @@ def test_gaps_count_where_a_term_uses_them() -> None:
     frame.loc[4, "age"] = np.nan
     frame.loc[5, "house"] = None
     graph = Graph(frame, links(), node_names=[f"p{k}" for k in range(30)])
-    with pytest.raises(DataError, match=r"'absdiff:age' needs 'age'.* missing of node 'p4'"):
+    with pytest.raises(DataError, match=r"'absdiff:age' needs 'age'.* missing for node 'p4'"):
         DyadicGraph(["absdiff:age"]).fit(graph)
     with pytest.raises(DataError, match="'match:house' needs 'house'"):
         DyadicGraph(["match:house"]).fit(graph)

@@ -348,7 +348,8 @@ def polish(rows: Rows) -> Solution:
     coef = np.zeros_like(found.coef)
     coef[kept] = slopes.hi
     residual = products - step.T @ step
-    size = lengths(step) > AGAIN * np.sqrt(residual.diagonal())
+    # By rounding, the residual of a line through every row can lie below 0.
+    size = lengths(step) > AGAIN * np.sqrt(np.maximum(residual.diagonal(), 0.0))
     if (size | rows.is_exact(residual, coef, own=BURIED / EPS)).any():
         return refine(rows)[0]
     # What rounding takes from each parameter moves the fitted values.
