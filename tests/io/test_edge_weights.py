@@ -42,7 +42,7 @@ def as_networkx(column: str, values: list[Any]) -> Any:
     graph = networkx.Graph()
     graph.add_nodes_from(PEOPLE)
     for (u, v), value in zip(ENDS, values, strict=True):
-        graph.add_edge(u, v, **({} if value is None else {column: value}))
+        graph.add_edge(u, v, **{column: np.nan if value is None else value})
     return graph
 
 
@@ -196,11 +196,18 @@ def test_a_survey_of_all_asked_pairs_is_told() -> None:
         assert counts(from_frames(named)) == (10, 45, 0)
 
 
-def test_edges_without_the_attribute_are_unknown_dyads(tmp_path: Path) -> None:
-    for way in (by_networkx, by_graphml, by_gml):
-        with silent():
-            found = way(tmp_path, "weight", [1, 1, None, 1, 1, None], weights="binarise")
-        assert counts(found) == (8, 4, 2)
+def test_an_edge_of_a_graph_file_that_lacks_the_attribute_is_a_link(tmp_path: Path) -> None:
+    graph = as_networkx("weight", [1, 1, None, 1, 1, None])
+    for edge in (("p2", "p3"), ("p5", "p6")):
+        del graph.edges[edge]["weight"]
+    networkx.write_graphml(graph, tmp_path / "g.graphml")
+    networkx.write_gml(graph, tmp_path / "g.gml")
+    with silent():
+        found = [
+            from_networkx(graph),
+            *(read_graphs(tmp_path / f"g.{x}")[0] for x in ("graphml", "gml")),
+        ]
+    assert [counts(one) for one in found] == [(8, 6, 0)] * 3
 
 
 def test_files_without_columns_of_links_refuse_one(tmp_path: Path) -> None:

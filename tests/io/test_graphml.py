@@ -339,7 +339,7 @@ def test_igraphs_own_example_is_read_as_igraph_reads_it(data: Path) -> None:
     texts = " ".join(str(one.message) for one in said)
     assert "'d3'" in texts and "'color'" in texts and "weights are not kept" in texts
     assert graph.attribute("gender").to_list() == [1, 1, 0, 1, 0, 0]
-    assert (graph.n_edges, graph.n_unknown) == (4, 3)  # three of its seven edges have no weight
+    assert (graph.n_edges, graph.n_unknown) == (7, 0)  # an edge without a weight is a link
 
 
 def test_names_that_yed_draws_are_names_of_nodes(tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ def read_graphs(
         The column of a table of links, or the attribute of edges, that holds the weights, as in
         weight="hours". By default the first column of numbers that is called weight, weights,
         value, count, strength, frequency or tie, in this order, in small letters or capitals. An
-        edge without the attribute, beside others that have it, has a missing weight. If no column
-        holds weights, every line is a link; a warning names columns of numbers with a 0 or a gap.
+        edge of a graph file that does not have the attribute is a link. If no column holds weights,
+        every line is a link; a warning names columns of numbers with a 0 or a gap.
 
     Returns
     -------
