@@ -185,7 +185,7 @@ def test_step_11_no_bound() -> None:
     X = np.zeros((20, 1))
     X[0] = 1.0
     target = np.random.default_rng(0).normal(size=20)
-    with pytest.warns(UserWarning, match="the variance at row 0 runs to 0"):
+    with pytest.warns(UserWarning, match="the variance at row 0 goes to 0"):
         model = HeteroscedasticGaussian().fit(X, target)
     assert model.log_likelihood_ == np.inf
     line = LinearGaussian().fit(X, target)
