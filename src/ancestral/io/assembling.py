@@ -24,7 +24,7 @@ _NUMBER_ONLY = re.compile(r"n?-?\d+", re.ASCII)
 
 
 def columns_of(edges: Sequence[Mapping[Any, Any]]) -> dict[str, list[Any]]:
-    """Return attributes of edges as columns: 1 where an edge lacks one, as graph libraries read it."""
+    """Return attributes of edges as columns, 1 where an edge lacks one: it is a link."""
     names = {key: str(key) for held in edges for key in held}
     return {name: [held.get(key, 1) for held in edges] for key, name in names.items()}
 
