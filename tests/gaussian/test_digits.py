@@ -90,7 +90,7 @@ def test_chunks_that_lose_too_much_say_so() -> None:
     x = rng.uniform(-9, -3, size=(80, 1))
     y = np.sin(x[:, 0]) + 0.01 * rng.normal(size=80)
     whole = LinearGaussian(degree=9).fit(x, y)
-    with pytest.warns(AncestralWarning, match="leave about . digits.*Give all rows to fit"):
+    with pytest.warns(AncestralWarning, match="keep about . digits.*Give all rows to fit"):
         parts = streaming.fit_chunks(
             LinearGaussian(degree=9), ((x[a : a + 40], y[a : a + 40]) for a in (0, 40))
         )

@@ -163,7 +163,7 @@ class Machine:
 
     def _result(self) -> Any:
         if self.below or len(self.stack) != 1:
-            self.fail("it ends before its objects are complete")
+            self.fail("it stops with its stack in disorder")
         return self.stack[0]
 
     # -- arrays -------------------------------------------------------------------------------
