@@ -280,9 +280,14 @@ def warn(message: str) -> None:
         if place in said:
             return
         said.add(place)
-    while frame.f_back is not None and f"{frame.f_globals['__name__']}.".startswith("ancestral."):
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__")):
         depth, frame = depth + 1, frame.f_back
     warnings.warn(message, AncestralWarning, stacklevel=depth)
+
+
+def _is_ours(module: str | None) -> bool:
+    """Tell whether code of this name is the package's; code that `exec` runs may have none."""
+    return f"{module}.".startswith("ancestral.")
 
 
 def one_sample_message(n: int, least: int, why: str) -> str:
