@@ -211,6 +211,19 @@ def test_dates_of_countries_and_numbers_with_a_unit_are_told_once() -> None:
     model.fit(table[["x"]].assign(code=["12a", "13b"] * 30, room=["5", "hall 5"] * 30))
 
 
+def test_a_column_that_is_left_out_is_told_once_with_what_it_holds() -> None:
+    power = pd.Series([f"{60 + k / 2} kW".replace(".", ",") for k in range(60)])
+    with pytest.warns(AncestralWarning, match="so column 'power' is left out") as caught:
+        LatentTree(1, 1, n_sweeps=1, random_state=0).fit(
+            pd.DataFrame({"x": np.arange(60) / 7, "power": power})
+        )
+    (told,) = (str(one.message) for one in caught)
+    mend = told.partition("in pandas ")[2].partition(". If levels")[0]
+    assert "replace(',', '.')" in mend
+    converted = eval(mend, {"table": {"power": power}})
+    assert converted.tolist() == [60 + k / 2 for k in range(60)]
+
+
 @pytest.mark.parametrize(
     ("column", "says"),
     [

@@ -341,8 +341,9 @@ def settled(
             scale, grid, atoms = scales.learn(distinct, held)
             column = replace(column, scale=scale, grid=grid, atoms=atoms)
         columns.append(column)
-    notes.of_left_out(left_out)
-    notes.of_texts(told)
+    meant = [one.label for one in told]
+    notes.of_left_out([label for label in left_out if label not in meant])
+    notes.of_texts(told, left_out)
     if not columns:
         raise DataError(
             "every column is left out, because it holds names or ids: give other columns too."

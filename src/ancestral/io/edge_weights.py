@@ -9,7 +9,7 @@ Columns are those of a table of links, or attributes of edges, a value for each 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -103,12 +103,19 @@ def numbers_in(values: Sequence[Any]) -> list[float] | None:
     >>> numbers_in(["1", "2,5", "NA"]), numbers_in(["yes", "1"]), numbers_in(["TRUE", "false"])
     ([1.0, 2.5, nan], None, [1.0, 0.0])
     """
-    found = [_number(value) for value in values]
-    if None in found:
-        found = [_truth(value) for value in values]
-    if None in found or not any(v == v for v in found):
-        return None
-    return found  # type: ignore[return-value]
+    found = _each(_number, values) or _each(_truth, values)
+    return found if any(v == v for v in found) else None
+
+
+def _each(convert: Callable[[Any], float | None], values: Sequence[Any]) -> list[float]:
+    """Return values converted; nothing where one cannot be, without a look at those after it."""
+    found = []
+    for value in values:
+        number = value if type(value) is float else convert(value)
+        if number is None:
+            return []
+        found.append(number)
+    return found
 
 
 def words_listed(words: Sequence[str], last: str) -> str:
@@ -149,10 +156,10 @@ def _number(value: Any) -> float | None:
             return float("nan")
         number = number_in(value)
         return number_in(value.replace(",", ".")) if number is None else number
-    if is_missing(value):
+    if type(value) is not int and is_missing(value):
         return float("nan")
     try:
-        return float(value) if isinstance(value, Real | np.bool_) else None
+        return float(value) if isinstance(value, int | Real | np.bool_) else None
     except OverflowError:
         return None
 
