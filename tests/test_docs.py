@@ -17,6 +17,7 @@ from tests.trust import test_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "docs"
+MADE = SITE / "reference"  # by Sphinx: a fresh clone has none
 DOCS = sorted(p for p in SITE.rglob("*.md") if "_build" not in p.parts)
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
 EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -41,6 +42,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), f"{page.name} links to {link}"
+        assert MADE not in target.parents, f"{page.name}: write {{doc}} for {link}, which Sphinx makes"
         if anchor:
             assert anchor in anchors(target.read_text("utf-8")), f"{page.name} links to {link}"
 

@@ -50,7 +50,7 @@ def few_carry_all(weights: NDArray[np.float64] | None, n_numbers: int) -> bool:
 
     Such fits take steps in twice the digits, up to `FEW` numbers.
     """
-    return weights is not None and n_numbers <= FEW and weights.max() > UNEVEN * weights.min()
+    return weights is not None and n_numbers <= FEW and weights.max() / UNEVEN > weights.min()
 
 
 def has_digits(found: Solution, statistics: LineStatistics) -> bool:
