@@ -1,49 +1,51 @@
-"""Why an aim is not met, where it is not: one sentence each, written by hand after a run.
+"""Why an aim is not met: one or two sentences each, written by hand after a run.
 
 A key is "MODEL: WORK", "MODEL: WORK, against PEER" (PEER "a time" where the aim is one of
-seconds), or the name of an aim that curves share. The sentence stands below the table
-of verdicts in docs/models/speed.md, which adds the full stop. An aim that is met prints none.
+seconds), or the name of an aim that curves share. They stand below the table of verdicts in
+docs/models/speed.md, which adds the last full stop. An aim that is met prints none.
 """
 
 from __future__ import annotations
 
 _SMALL_GRAPHS = (
-    "in small graphs Newton's steps take a third of the time, and reading and checking the graph "
-    "as much; the peer checks nothing"
+    "on small graphs a third of the time goes to Newton's steps, and another third to reading and "
+    "checking the graph. The peer checks nothing"
 )
 
 REASONS: dict[str, str] = {
     "HeteroscedasticGaussian: fit": (
-        "at one to ten columns of some thousand rows a look at the likelihood is a dozen NumPy "
-        "calls on arrays of one length, as many as the peer's; standard errors, collinearity and "
-        "the rounding of the result come on top"
+        "with some thousand rows of one to ten columns, each step is a dozen NumPy calls, as many "
+        "as in the peer. Our fit also computes standard errors, looks for collinear columns, and "
+        "bounds the rounding of its result"
     ),
     "one row, any model": (
-        "25 columns are 25 steps of small products each, in float64 and, for bits that hang on no "
-        "batch, in blocks of one size"
+        "25 columns need 25 small products, one after another, in float64. Where a row must get "
+        "the same bits in any batch, the products have one fixed size, and one row is padded to it"
     ),
     "a dataframe in, any model": (
-        "rows are copied once into C order, so that every container gives the same bits; of calls "
-        "that only pass over the numbers once that copy is half"
+        "a dataframe is copied once into rows, so that every container gives the same bits. This "
+        "copy is about half of a call that reads the numbers only once"
     ),
     "InnerProductGraph: fit, dense adjacency, against the same, sparse": (
-        "reading a byte for each of 1e8 pairs, twice, takes as long as the fit of what is linked"
+        "a byte for each of 1e8 pairs is read twice, which takes as long as the fit itself"
     ),
     "TabularAutoregressive: log_density, against numpy, table by table": (
-        "of a few rows the checks and the coding of levels, that the peer is given, are the most"
+        "for a few rows, most of the time goes to checks and to the coding of levels. The peer is "
+        "given the codes"
     ),
     "ChainAutoregressive: log_density": (
-        "of one row some 20 µs, of which checks and coding of levels, that the peer is given, are "
-        "half; the product is padded to 16 rows, so that a row has the same bits in any batch"
+        "one row takes some 20 µs. Half of it goes to checks and to the coding of levels; the peer "
+        "is given the codes. The product is padded to 16 rows, so that a row gets the same bits in "
+        "any batch"
     ),
-    "LinearGaussian: fit with standard errors": "small fits pay for their checks",
+    "LinearGaussian: fit with standard errors": "small fits spend most of their time on checks",
     "PPCA: fit": (
-        "beside PCA's randomized solver, which does not look at its error; every answer here is "
-        "exact, and the product of all rows alone is most of it"
+        "PCA then uses its randomized solver, which does not look at its error. Ours is exact, and "
+        "the product of all rows is most of the time"
     ),
     "TabularAutoregressive: log_density, against numpy, rows looked up": (
-        "that peer knows beforehand which rows are possible, and looks each up as one number; ours "
-        "answers for any row, known in part or not at all"
+        "the peer knows beforehand which rows are possible, and looks each up as one number. Our "
+        "call answers for any row, known in part or not at all"
     ),
     "InnerProductGraph: fit, sparse adjacency": _SMALL_GRAPHS,
     "InnerProductGraph: fit, dense adjacency": _SMALL_GRAPHS,

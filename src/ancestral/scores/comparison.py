@@ -254,7 +254,7 @@ def compare_log_densities(log_densities: Mapping[str, ArrayLike]) -> Comparison:
     table = np.stack([values[name] for name in names])  # (models, n)
     n = table.shape[1]
     if n < 2:
-        raise DataError(f"X has {n} row: two or more are needed for a standard error.")
+        raise DataError(f"{n} held-out rows or graphs: a standard error needs two or more.")
     with np.errstate(invalid="ignore"):  # -inf - -inf where two models find a row impossible
         differences = np.where(table == table[0], 0.0, table[0] - table)
         root_n = np.sqrt(n)
