@@ -42,7 +42,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), f"{page.name} links to {link}"
-        assert MADE not in target.parents, f"{page.name}: write {{doc}} for {link}, which Sphinx makes"
+        assert MADE not in target.parents, f"{page.name}: {link} is made by Sphinx; use {{doc}}"
         if anchor:
             assert anchor in anchors(target.read_text("utf-8")), f"{page.name} links to {link}"
 
