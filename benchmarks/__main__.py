@@ -70,13 +70,18 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def as_ratio(row: Row) -> str:
+    """Return a ratio in three digits."""
+    return f"{row.ratio:,.0f}" if row.ratio >= 100 else f"{row.ratio:.3g}"
+
+
 def print_table(title: str, rows: Iterable[Row]) -> None:
     """Print a benchmark's rows as they come."""
     print(f"\n{title}\n")
-    print(f"{'case':44s} {'ours':>9s} {'peer':>9s} {'ours/peer':>10s}   peer")
+    print(f"{'case':44s} {'ours':>9s} {'peer':>9s} {'peer/ours':>10s}   peer")
     for row in rows:
         ours, theirs = (as_amount(value, row.unit) for value in (row.ours, row.theirs))
-        times = f"{ours:>9s} {theirs:>9s} {row.ratio:10.2g}"
+        times = f"{ours:>9s} {theirs:>9s} {as_ratio(row):>10s}"
         print(f"{row.case:44s} {times}   {row.peer}", flush=True)
         if row.note:
             print(f"    {row.note}")
@@ -92,8 +97,7 @@ def print_markdown(title: str, rows: Iterable[Row]) -> None:
             notes.append(row.note)
             mark = f" ({len(notes)})"
         ours, theirs = (as_amount(value, row.unit) for value in (row.ours, row.theirs))
-        less = f"{1 / row.ratio:,.0f}" if row.ratio < 0.01 else f"{1 / row.ratio:.3g}"
-        print(f"| {row.case}{mark} | {ours} | {row.peer}, {theirs} | {less} |", flush=True)
+        print(f"| {row.case}{mark} | {ours} | {row.peer}, {theirs} | {as_ratio(row)} |", flush=True)
     if notes:
         print("\n" + "\n".join(f"({i}) {note}." for i, note in enumerate(notes, 1)))
 

@@ -44,8 +44,9 @@ def rows(timer: Timer) -> Iterator[Row]:
         "LinearRegression.fit",
         lambda: LinearRegression().fit(U, v),
     )
-    verdict = "met" if row.ratio <= AT_MOST else "MISSED"
-    yield replace(row, note=f"{row.ratio:.1f} times the peer; aim {AT_MOST} at most: {verdict}")
+    times = 1 / row.ratio
+    verdict = "met" if times <= AT_MOST else "MISSED"
+    yield replace(row, note=f"{times:.1f} times the peer; aim {AT_MOST} at most: {verdict}")
     if importlib.util.find_spec("statsmodels") is not None:
         import statsmodels.api as sm
 
@@ -128,6 +129,6 @@ def descend(X: np.ndarray, y: np.ndarray) -> SGDRegressor:
 def with_verdict(row: Row) -> Row:
     """Return the row with what was aimed at, and whether it was met."""
     aim = AIMS[row.peer]
-    verdict = "met" if 1 / row.ratio >= aim else "MISSED"
-    note = f"{1 / row.ratio:.1f} times as fast; aim {aim}: {verdict}; {row.note}"
+    verdict = "met" if row.ratio >= aim else "MISSED"
+    note = f"{row.ratio:.1f} times as fast; aim {aim}: {verdict}; {row.note}"
     return replace(row, note=note)

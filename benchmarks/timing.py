@@ -29,8 +29,8 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Our time, or memory, over the peer's: below 1 is less."""
-        return self.ours / self.theirs
+        """The peer's time, or memory, over ours: above 1 ours is less."""
+        return self.theirs / self.ours
 
 
 @dataclass(frozen=True)
