@@ -128,13 +128,24 @@ def run_cell(block: Block, page: Path, names: dict[str, Any]) -> None:
         last = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
     try:
         exec(compile(tree, str(page), "exec"), names)
-        if last is not None:
-            repr(eval(compile(last, str(page), "eval"), names))
+        given = None if last is None else eval(compile(last, str(page), "eval"), names)
+        repr(given)
     except Exception:
         if "raises-exception" not in tags:
             raise
     else:
         assert "raises-exception" not in tags, f"{page}:{block.line} raises nothing"
+        if "alt:" in tags:
+            assert is_picture(given), f"{page}:{block.line} shows no picture"
+
+
+def is_picture(given: Any) -> bool:
+    """Tell whether a notebook shows a picture: what a cell gives, or the figures it leaves open."""
+    import matplotlib.pyplot as plt
+
+    is_open = bool(plt.get_fignums())
+    plt.close("all")
+    return is_open or hasattr(given, "_repr_png_")
 
 
 def run_prompts(block: Block, page: Path, names: dict[str, Any]) -> None:
