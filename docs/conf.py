@@ -36,6 +36,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "mathml",
+    "outputs",
     "reference",
 ]
 exclude_patterns = [

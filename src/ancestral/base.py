@@ -443,7 +443,7 @@ def register(cls: type[M]) -> type[M]:
     Parameters
     ----------
     cls : type
-        A face's subclass. `_fields` declares what its fit learns: only that is saved.
+        Derived from a face. `_fields` declares what its fit learns: only that is saved.
 
     Returns
     -------

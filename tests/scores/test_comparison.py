@@ -189,10 +189,10 @@ def test_a_tree_with_atoms_is_not_compared_with_a_density_of_numbers() -> None:
     X = with_zeros(200)
     tree, ppca = LatentTree(2, 1, random_state=0).fit(X), PPCA(1).fit(X)
     assert tree.columns_[1]["atoms"].tolist() == [0.0]
-    with pytest.raises(ModelError, match=r"of column 1 tree gives .* of 0, ppca gives a density:"):
+    with pytest.raises(ModelError, match=r"for column 1, tree gives .* of 0, and ppca gives a d"):
         scores.compare({"tree": tree, "ppca": ppca}, X)
     other = LatentTree(1, 1, random_state=0).fit(with_zeros(200, 1) + np.array([0.0, 1.0]))
-    with pytest.raises(ModelError, match=r"probabilities of 0, other gives .* probabilities of 1:"):
+    with pytest.raises(ModelError, match=r"probabilities of 0, and other gives .* of 1:"):
         scores.compare({"tree": tree, "other": other}, X)
 
 
@@ -209,7 +209,7 @@ def test_models_of_one_measure_are_compared_whatever_their_kind() -> None:
     zeros = with_zeros(200)
     trees = {str(k): LatentTree(k, 1, random_state=0).fit(zeros) for k in (1, 3)}
     assert scores.compare(trees, with_zeros(200, 2)).names[0] == "3"
-    with pytest.raises(ModelError, match="of column 0 tables gives probabilities, tree gives a d"):
+    with pytest.raises(ModelError, match=r"for column 0, tables gives prob.*, and tree gives a d"):
         scores.compare(
             {"tables": levels["tables"], "tree": LatentTree(2, 1).fit(X[:, [0, 1, 1]])}, X
         )
@@ -225,5 +225,5 @@ def test_models_of_different_columns_are_told_by_name() -> None:
     with pytest.raises(ModelError, match=r"different columns: one alone knows 'rent'.*'rooms'"):
         scores.compare(trees, X[["size", "rent"]])
     whole = LatentTree(1, 1, n_sweeps=1, random_state=0).fit(X[["size", "rent"]] + 1.0)
-    with pytest.raises(ModelError, match="of column 'rent' one gives"):
+    with pytest.raises(ModelError, match="for column 'rent', one gives"):
         scores.compare({"one": trees["one"], "whole": whole}, X[["size", "rent"]])

@@ -2,8 +2,8 @@
 Climb a likelihood by its gradient
 ==================================
 
-The graph model of the course has two numbers, a and b. Gradient ascent climbs their log-
-likelihood, which rises at every step; Newton's method arrives in a few.
+The graph model of the course has two numbers, a and b. Gradient ascent climbs their
+log-likelihood, which rises at every step. Newton's method arrives in a few.
 """
 
 import matplotlib.pyplot as plt

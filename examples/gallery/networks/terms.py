@@ -32,7 +32,7 @@ fig, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
 names, truth = ["same office", "a year of age apart"], [1.8, -0.08]
 errors = 1.96 * model.standard_errors_[1:]
 ax.errorbar(model.coef_, names, xerr=errors, fmt="o", label="95%")
-ax.plot(truth, names, "x", color="C1", label="simulated with")
+ax.plot(truth, names, "x", color="C1", zorder=3, label="simulated with")
 ax.axvline(0, color="gray", linewidth=0.8)
 ax.set_xlabel("change of the log odds of a link")
 ax.set_title("Both reasons are found")

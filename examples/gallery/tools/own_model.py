@@ -3,7 +3,7 @@ A model of your own
 ===================
 
 Three short methods make a density. Checks, dataframes, scores and scikit-learn's conventions come
-with it. One line, ``@register``, gives it files. The page *Adding a model* has the rest.
+with it. One line, ``@register``, gives it files. :doc:`/internals/adding_a_model` has the rest.
 """
 
 import tempfile

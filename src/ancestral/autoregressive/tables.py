@@ -34,7 +34,7 @@ class Tables:
         The i-th, of shape (n_i, i), holds the contexts: the prefixes x_1 ... x_i of positive
         probability, in lexicographic order, as levels 0, 1, ... The first has shape (1, 0).
     probabilities : tuple of ndarray
-        The i-th, of shape (n_i, K_i): row r is p(x_{i+1} = level | contexts[i][r]).
+        The i-th, of shape (n_i, K_i): row r is `p(x_{i+1} = level | contexts[i][r])`.
 
     Examples
     --------

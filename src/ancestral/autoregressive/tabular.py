@@ -80,7 +80,7 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         Entropy of the model's distribution, in nats. It is the least mean loss that any model can
         have on draws of this model.
     step_entropies_ : ndarray of shape (n_features,)
-        The conditional entropies H(x_i | x_1 ... x_{i-1}), in nats. Their sum is `entropy_`.
+        The conditional entropies `H(x_i | x_1 ... x_{i-1})`, in nats. Their sum is `entropy_`.
     support_ : ndarray of shape (n_rows, n_features)
         Every row of positive probability, in lexicographic order.
 
@@ -133,8 +133,8 @@ class TabularAutoregressive(MaximumLikelihood, FromStatistics, Sequential):
         Parameters
         ----------
         tables : Tables, or list of array-like
-            Dense: the i-th of shape (K_1, ..., K_i) with p(x_i | x_1 ... x_{i-1}) along the last
-            axis; rows of impossible prefixes may be NaN. Levels are 0, 1, ..., K_i - 1.
+            Dense: the i-th of shape (K_1, ..., K_i) with `p(x_i | x_1 ... x_{i-1})` along the
+            last axis; rows of impossible prefixes may be NaN. Levels are 0, 1, ..., K_i - 1.
 
         Raises
         ------

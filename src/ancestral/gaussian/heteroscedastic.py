@@ -431,7 +431,7 @@ class HeteroscedasticGaussian(FromSlopes, ConditionalLikelihood, FromParts, Line
         Returns
         -------
         low, high : ndarray of shape (n_samples,)
-            In the units of y: predict(X) -+ z * sqrt(sigma(x)^2 / weight + the mean's own
+            In the units of y: predict(X) ± z * sqrt(sigma(x)^2 / weight + the mean's own
             variance). nan, with a warning, at rows where the data do not determine the mean.
 
         Examples

@@ -476,7 +476,7 @@ class NeuralGaussian(FromBatches, ConditionalDensity):
         Returns
         -------
         low, high : ndarray of shape (n_samples,)
-            In the units of y: predict(X) -+ z * s(x) / sqrt(weight). The uncertainty of the
+            In the units of y: predict(X) ± z * s(x) / sqrt(weight). The uncertainty of the
             network's weights is not included. So new rows lie outside somewhat more often than 1 -
             level, most of all after a fit to few rows.
 

@@ -38,7 +38,7 @@ def read_tables(path: PathLike, *, max_bytes: int = 1 << 30) -> Tables:
     path : str or path-like
         A pickle (`.pkl`, gzipped or not) of a list of arrays, or an `.npz` of arrays taken in
         the natural order of their names (arr_0, arr_1, ..., arr_10). The i-th array has shape
-        (K_1, ..., K_i): table[x_1, ..., x_i] = p(x_i | x_1, ..., x_{i-1}). Any float type, byte
+        (K_1, ..., K_i): `table[x_1, ..., x_i] = p(x_i | x_1, ..., x_{i-1})`. Any float type, byte
         order and number of levels.
     max_bytes : int
         The most bytes to which a file may expand (default 1 GiB). Much less memory is used, because

@@ -208,10 +208,10 @@ def _unlike_columns(
         )
         label = j if columns is None else repr(str(columns[j]))
         return (
-            f"of column {label} {first}, {second}: these are densities with respect to different "
-            "measures, which cannot be compared. Leave that column out of both, or compare "
-            "models that see the same in it: LatentTree fitted to the same rows does, with any "
-            "n_states (one state is a model of independent columns)."
+            f"for column {label}, {first}, and {second}: these are densities with respect to "
+            "different measures, which cannot be compared. Leave that column out of both, or "
+            "compare models that see the same in it: LatentTree fitted to the same rows does, with "
+            "any n_states (one state is a model of independent columns)."
         )
     return None
 

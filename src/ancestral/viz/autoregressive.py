@@ -131,7 +131,7 @@ def step_entropies(
     names: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the conditional entropies H(x_i | x_1 .. x_{i-1}) as bars, or as a heat map of pixels.
+    """Draw the entropy of each column given those before it: as bars, or as a heat map of pixels.
 
     Parameters
     ----------

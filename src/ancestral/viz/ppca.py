@@ -344,8 +344,9 @@ def _draw_groups(
                           edgecolors=_style.INK, alpha=0.85, **look)  # fmt: skip
         handles.append((mark, groups.levels[level]))
     rest = (codes >= 0) & ~np.isin(codes, own)
+    n_others = len(groups.levels) - len(own)
     for chosen, name, colour in (
-        (rest, f"{len(groups.levels) - len(own)} others", OTHER),
+        (rest, "1 other" if n_others == 1 else f"{n_others} others", OTHER),
         (codes < 0, "missing", _style.PAPER),
     ):
         if chosen.any():

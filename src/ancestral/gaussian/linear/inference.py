@@ -112,7 +112,7 @@ class LineInference(Line):
         Returns
         -------
         low, high : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            In the units of y: predict(X) -+ t * residual_std_ * sqrt(h), with the quantile t of
+            In the units of y: predict(X) ± t * residual_std_ * sqrt(h), with the quantile t of
             Student's distribution with n - p degrees of freedom, and h the leverage of the row.
             Exact for normal noise whose variances are known up to one factor, by the weights of the
             fit. nan, with a warning, at rows where the data do not determine the mean.
@@ -151,7 +151,7 @@ class LineInference(Line):
         Returns
         -------
         low, high : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            In the units of y: predict(X) -+ t * residual_std_ * sqrt(1 / weight + h). nan, with a
+            In the units of y: predict(X) ± t * residual_std_ * sqrt(1 / weight + h). nan, with a
             warning, at rows where the data do not determine the mean.
 
         Raises

@@ -115,14 +115,14 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
         X, with rows in the order of the nodes. The rotation is fixed: X^T X is diagonal, in falling
         order.
     intercept_ : float
-        b.
+        The number b.
     slope_ : float
         Always 1: the slope is part of the positions.
     standard_errors_ : ndarray of shape (n_nodes, n_components)
         Standard errors of each position from its own Fisher information, to whose diagonal l2 is
         added, as if the other positions and b were known.
     node_effects_ : ndarray of shape (n_nodes,), or None
-        a. Without a penalty the effects sum to 0, and so do the positions.
+        The effects a. Without a penalty they sum to 0, and so do the positions.
     terms_ : list of str
     coef_ : ndarray of shape (n_terms,)
         theta.
