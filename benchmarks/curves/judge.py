@@ -178,6 +178,8 @@ def _in_words(v: Verdict) -> str:
     words = f"{aim.least:.2g} times" if aim.peer else f"{as_time(aim.seconds)} at most"
     if aim.until == 1:
         return words
+    if aim.since == aim.until:
+        return f"{words} at {aim.until:,.0f} {what}"
     if aim.until < math.inf:
         words += f" up to {aim.until:,.0f} {what}"
     if aim.since > 0:

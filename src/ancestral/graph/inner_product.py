@@ -558,8 +558,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         self._check_fitted()
         rng = as_generator(random_state)
         is_drawn = features is None or (isinstance(features, str) and features == UNIFORM)
-        given = None if is_drawn else self._given_nodes(features)
-        fixed = None if given is None else given.features
+        given, fixed = (None, None) if is_drawn else self._given_nodes(features)
         shape = (15, self.n_features_) if fixed is None else fixed.shape
         nodes, width = drawn_shape(shape, n_nodes, n_features, is_fixed=fixed is not None)
         row_bytes = 16 * nodes * (nodes if nodes <= DENSE_NODES else width)
@@ -581,19 +580,20 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
             graphs.append(drawn if given is None else given.replaced(adjacency=drawn.adjacency))
         return graphs
 
-    def _given_nodes(self, features: Any) -> Graph:
-        """Return a graph without links of nodes that are given, features in the fit's order."""
+    def _given_nodes(self, features: Any) -> tuple[Graph | None, NDArray[np.float64]]:
+        """Return what is given of nodes, and their features in the fit's order.
+
+        That is a graph without links, or None where only numbers are given.
+        """
         if isinstance(features, Graph):
             one = self._one_graph(features)
-            return one.replaced(unknown=None, pair_features={})
-        is_named = column_names(features) is not None
-        held = features if is_named else checked_features(features)
-        if not len(held):
-            return Graph.of_checked(checked_features(features), sparse.csr_array((0, 0)))
-        nodes = Graph(held, sparse.csr_array((len(held), len(held))))
-        if is_named and (nodes.n_features == self.n_features_ or nodes.has_levels):
-            return self._check_graphs(nodes)[0]
-        return nodes
+            return one.replaced(unknown=None, pair_features={}), one.features
+        if column_names(features) is None or not len(features):
+            return None, checked_features(features)
+        nodes = Graph(features, sparse.csr_array((len(features), len(features))))
+        if nodes.n_features == self.n_features_ or nodes.has_levels:
+            nodes = self._check_graphs(nodes)[0]
+        return nodes, nodes.features
 
     def _seen_features(self, width: int) -> FeatureRows:
         """Return the features that draws are made from; ModelError where they are not known."""
