@@ -273,6 +273,20 @@ def test_sizes_that_contradict_given_features_are_refused(fitted: InnerProductGr
     assert fitted.sample(features=features, n_nodes=4, n_features=3)[0].n_nodes == 4
 
 
+@pytest.mark.parametrize("asked", ["sample", "probabilities"])
+def test_features_without_rows_are_refused(fitted: InnerProductGraph, asked: str) -> None:
+    with pytest.raises(DataError, match="features have no rows: a graph needs at least one node"):
+        getattr(fitted, asked)(features=np.zeros((0, 3)))
+
+
+def test_draws_for_given_numbers_have_the_names_of_the_fit() -> None:
+    X, links = np.eye(4)[:, :2], np.ones((4, 4)) - np.eye(4)
+    links[0, 1] = links[1, 0] = 0
+    model = InnerProductGraph(l2=1.0).fit(Graph(X, links, ["age", "rank"]))
+    (drawn,) = model.sample(features=np.ones((3, 2)), random_state=0)
+    assert drawn.feature_names == ("age", "rank")
+
+
 def test_probabilities_are_of_the_features_of_the_fit_by_name() -> None:
     pd = pytest.importorskip("pandas")
     graphs = [

@@ -541,7 +541,7 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         Raises
         ------
         DataError
-            For a dataframe whose features are not those of the fit.
+            For a dataframe whose features are not those of the fit, and for features without rows.
         ModelError
             When the shape of `features` is not (n_nodes, n_features); when no `features` are given
             and the model keeps none, or keeps rows of another number of features.
@@ -588,8 +588,11 @@ class InnerProductGraph(PredictsEdges, MaximumLikelihood, FromStatistics, GraphD
         if isinstance(features, Graph):
             one = self._one_graph(features)
             return one.replaced(unknown=None, pair_features={}), one.features
-        if column_names(features) is None or not len(features):
-            return None, checked_features(features)
+        if column_names(features) is None:
+            X = checked_features(features)
+            if not len(X):
+                raise DataError("features have no rows: a graph needs at least one node.")
+            return None, X
         nodes = Graph(features, sparse.csr_array((len(features), len(features))))
         if nodes.n_features == self.n_features_ or nodes.has_levels:
             nodes = self._check_graphs(nodes)[0]
