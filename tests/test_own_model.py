@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
 
 import ancestral
 from ancestral import PPCA, _catalogue, scores
@@ -200,3 +201,10 @@ def test_levels_in_order_bring_all_questions_with_them() -> None:
     np.testing.assert_allclose(model.log_density(rows[:2]), wanted, rtol=1e-12)
     assert (model.sample(20, given=[np.nan, 1, np.nan], random_state=0)[:, 1] == 1).all()
     assert model.impute([[0, np.nan, 1]])[0, 1] == (mean[1] > 0.5)
+
+
+def test_a_model_without_parameters_is_searched_over() -> None:
+    found = GridSearchCV(Waiting(), {}, cv=3).fit(X)
+    assert np.isfinite(found.best_score_)
+    with pytest.raises(ValueError, match="Invalid parameter 'rate' for estimator Waiting"):
+        Waiting().set_params(rate=1.0)

@@ -223,7 +223,9 @@ def hint(name: str, kind: type, instance_names: Iterable[str]) -> str:
 
 def refuse_unknown_keywords(method: Callable[..., Any], kwargs: dict[str, Any]) -> None:
     """Raise UnknownKeywordError for the first keyword that a method does not take, if any."""
-    code: CodeType = inspect.unwrap(method).__code__
+    code: CodeType | None = getattr(inspect.unwrap(method), "__code__", None)
+    if code is None:  # of a class without an __init__ of its own
+        return
     if code.co_flags & inspect.CO_VARKEYWORDS:
         return
     taken = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]

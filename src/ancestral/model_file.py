@@ -118,10 +118,11 @@ def load(path: PathLike) -> Any:
     name, path = packed.kind, shown(path)
     entry = _catalogue.entry_named(name)
     if entry is None:
+        update = f"Update ancestral: {_written_by(packed.writer)}. "
         raise FormatError(
-            f"{path}: holds a {name!r}, which this version does not know. Update ancestral: "
-            f"{_written_by(packed.writer)}. If the class is your own, register it before: "
-            "ancestral.base.register."
+            f"{path}: holds a {name!r}, which this version does not know. "
+            f"{'' if packed.writer == _writer() else update}If the class is your own, register it "
+            "before: ancestral.base.register."
         )
     with _whole(path, name):
         model = entry.load()(**packed.params)
@@ -165,7 +166,7 @@ def pack(
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
-        "writer": f"ancestral {__version__}",
+        "writer": _writer(),
         "class": kind,
         "document": json.dumps(document, allow_nan=False),
         "data_fingerprint": data_fingerprint,
@@ -347,6 +348,11 @@ def _is_cut_short(head: bytes, body: bytes) -> bool:
         return bool(max(ends, default=0) > len(body))
     except (KeyError, TypeError, IndexError):
         return False
+
+
+def _writer() -> str:
+    """Return who writes files now."""
+    return f"ancestral {__version__}"
 
 
 def _written_by(writer: str) -> str:

@@ -16,7 +16,7 @@ from ancestral.circuit import race
 from ancestral.circuit.columns import Column, learn
 from ancestral.circuit.em import Joint, MixtureEM, Parameters, Priors, TreeEM
 from ancestral.circuit.latent_tree import _circuit
-from ancestral.circuit.learning import Batches, Learner, Member, distinct
+from ancestral.circuit.learning import Batches, Learner, Member, distinct, split
 from ancestral.circuit.messages import Mixture, member_log_densities
 from ancestral.circuit.rows import Layout, Rows
 from ancestral.circuit.starts import from_clusters, from_noise
@@ -310,3 +310,25 @@ def test_weights_that_no_count_is_are_refused(weight):
     X = np.random.default_rng(0).normal(size=(30, 2))
     with pytest.raises(AncestralError, match="Divide the weights"):
         LatentTree(2, 1, random_state=0).fit(X, sample_weight=np.full(30, weight))
+
+
+@pytest.mark.parametrize("how", ["weights of 2", "weights of 1.5", "each row twice"])
+def test_no_copy_of_a_held_out_number_stays_in_the_fit(how: str) -> None:
+    """Else columns that know nothing of each other are learnt by heart, in ever more states."""
+    rng = np.random.default_rng(0)
+    X, new = rng.normal(size=(300, 3)), rng.normal(size=(3000, 3))
+    weights = {"weights of 2": 2.0, "weights of 1.5": 1.5}.get(how)
+    model = LatentTree(n_trees=1, random_state=0)
+    if weights is None:
+        model.fit(np.concatenate([X, X]))
+    else:
+        model.fit(X, sample_weight=np.full(300, weights))
+    assert model.n_states_ == 8  # the fewest that are tried
+    best = max(tried["held_out"] for tried in model.tried_)
+    assert abs(best - model.score(new)) < 0.4  # nats; it was 3.1
+
+
+def test_rows_of_levels_are_held_out_one_by_one() -> None:
+    rng, weights = np.random.default_rng(0), np.array([1000.0, 1000.0, 0.5])
+    held = split(weights, 0.15, rng, np.array([True, False, True]))
+    assert held[0] in (0, 1000) and 100 < held[1] < 200 and held[2] in (0, 0.5)

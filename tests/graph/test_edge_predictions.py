@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from ancestral import Graph, InnerProductGraph, datasets, scores
+from ancestral import DyadicGraph, Graph, InnerProductGraph, datasets, scores
 from ancestral.base import GraphDensity
 from ancestral.errors import DataError, ModelError
+from ancestral.graph.predictions import held_out
 
 NAMES = [f"person {k}" for k in range(15)]
 
@@ -107,3 +108,26 @@ def test_hidden_dyads_are_those_of_the_fits_graph(fitted):
         ModelError, match=r"PredictsEdges to its bases.*_one_graph\(graph\) and _pair_prob"
     ):
         scores.hidden_dyads(Alone(), graph, pairs)
+
+
+def test_dyads_alike_in_all_terms_tie():
+    rng = np.random.default_rng(1)
+    x = np.array([0.1, 0.2, 0.3, 0.4, 0.7, 0.8] * 3)  # 0.3 - 0.2 is not 0.2 - 0.1 to the bit
+    p = 1 / (1 + np.exp(3 * abs(x[:, None] - x) - 1))
+    links = np.triu(rng.random((18, 18)) < p, 1)
+    graph = Graph(x[:, None], links | links.T, ["u"])
+    model = DyadicGraph(["absdiff:u"]).fit(graph)
+    i, j = np.triu_indices(18, 1)
+    found = scores.hidden_dyads(model, graph, zip(i.tolist(), j.tolist()))
+    nearness = -abs(x[i] - x[j]).round(9)
+    assert found.auc == pytest.approx(roc_auc_score(links[i, j], nearness))
+    assert found.auc == pytest.approx(held_out(model, [graph]).auc[0])
+
+
+def test_dyads_that_nobody_observed_are_not_scored(fitted):
+    model, graph = fitted
+    i, j = (ends.tolist() for ends in graph.edges())
+    hidden = [(i[0], j[0]), (i[1], j[1]), (2, 3), (4, 5), (0, 7)]
+    survey = graph.with_unknown([(i[2], j[2])])
+    found = scores.hidden_dyads(model, survey, survey.with_unknown(hidden))
+    assert found == scores.hidden_dyads(model, graph, hidden)

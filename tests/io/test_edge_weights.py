@@ -165,14 +165,18 @@ def test_harmless_columns_are_not_told(way: Way, values: list[Any], tmp_path: Pa
 
 
 def test_words_in_a_column_of_weights(way: Way, tmp_path: Path) -> None:
-    words = ["yes", "no", "no", "yes", "no", "no"]
-    with pytest.raises(DataError, match="a link has the weight 'yes', where a number is wanted"):
+    words = ["near", "far", "far", "near", "far", "far"]
+    with pytest.raises(DataError, match="a link has the weight 'near', where a number is wanted"):
         way(tmp_path, "weight", words)
-    with pytest.warns(AncestralWarning, match=r"'tie' holds words, such as 'yes'.* as a link"):
+    with pytest.warns(AncestralWarning, match=r"'tie' holds words, such as 'near'.* as a link"):
         assert counts(way(tmp_path, "tie", words)) == (8, 6, 0)
-    with silent():
-        truth = [str(word == "yes") for word in words]
-        assert counts(way(tmp_path, "tie", truth, weights="binarise")) == (8, 2, 0)
+    for yes, no in (("yes", "no"), ("True", "False")):
+        answers = [yes if word == "near" else no for word in words]
+        with silent():
+            assert counts(way(tmp_path, "tie", answers, weights="binarise")) == (8, 2, 0)
+        told = f"'answer' holds answers with 4 of {no}, and each line was read as a link"
+        with pytest.warns(AncestralWarning, match=told):
+            assert counts(way(tmp_path, "answer", answers)) == (8, 6, 0)
 
 
 def test_of_several_columns_the_first_name_of_the_list_counts(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_a57_another_class_is_refused(path: Path) -> None:
     _, params, state = parts(PPCA(1).fit(CLOUD))
     for name in ("Popen", "os.system", "", "GaussianMixture"):
         write_model(path, name, params, state)
-        refuse_model(path, f"holds a {name!r}, which this version does not know", "Update")
+        refuse_model(path, f"holds a {name!r}, which this version does not know", "register it")
     for name in ("LinearGaussian", "TabularAutoregressive", "InnerProductGraph"):
         for held in (params, {}):
             write_model(path, name, held, state)

@@ -103,12 +103,31 @@ def distinct(
 
 
 def split(
-    weights: NDArray[np.float64], share: float, rng: np.random.Generator
+    weights: NDArray[np.float64],
+    share: float,
+    rng: np.random.Generator,
+    apart: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    """Return how much of each row's weight is held out: of its units, each by chance."""
+    """Return how much of each row's weight is held out: of its units, each by chance.
+
+    Rows `apart` are held out as a whole or not at all: a copy among the rows of the fit would tell
+    what they are.
+    """
     whole = np.floor(weights)
     held = rng.binomial(whole.astype(np.int64), share).astype(np.float64)
-    return held + (rng.random(len(weights)) < share) * (weights - whole)
+    held += (rng.random(len(weights)) < share) * (weights - whole)
+    if apart is not None and (several := apart & (weights > 1)).any():
+        held[several] = weights[several] * (rng.random(int(several.sum())) < share)
+    return held
+
+
+def has_density(table: NDArray[np.float64], columns: list[Column]) -> NDArray[np.bool_]:
+    """Tell which rows hold a number that has a density, and so does not repeat by chance."""
+    found = np.zeros(len(table), bool)
+    for column, values in zip(columns, table.T, strict=True):
+        if column.kind == "continuous":
+            found |= ~np.isnan(values) & ~np.isin(values, column.atoms)
+    return found
 
 
 class Batches:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ancestral._checks.numbers import warn
 from ancestral.circuit.columns import Column
 from ancestral.circuit.em import Joint, MixtureEM, Parameters, Priors, TreeEM
-from ancestral.circuit.learning import Learner, Member, split
+from ancestral.circuit.learning import Learner, Member, has_density, split
 from ancestral.circuit.rows import Encode, Rows
 from ancestral.circuit.starts import MOST_ROWS, MOST_WORK
 from ancestral.errors import ModelError
@@ -317,7 +317,9 @@ def learn(
     total = float(weights.sum())
     n_splits = int(np.clip(SPLIT_ROWS / total, 1, 5)) if plan.refit else 1
     share = HELD_OUT if plan.refit else min(HELD_OUT, MOST_HELD_OUT / total)
-    splits = [split(weights, share, rng) for _ in range(n_splits)] if total >= FEWEST else []
+    apart = has_density(table, columns)
+    drawn = range(n_splits if total >= FEWEST else 0)
+    splits = [split(weights, share, rng, apart) for _ in drawn]
     splits = [held for held in splits if held.any() and (weights - held).any()]
     rests = [weights - held for held in splits]
     if (cells := units_of(weights) * len(columns)) > 2 * RACE_CELLS:

@@ -26,7 +26,7 @@ WEIGHTS = ("weight", "weights", "value", "count", "strength", "frequency", "tie"
 # What stands beside the ends of links in tables of theirs, and says nothing of whether they exist.
 NO_WEIGHTS = frozenset({"type", "id", "label", "kind", "year", "date", "time", "timeset"})
 NOT_KEPT = "weights are not kept: any but 0 is a link"  # said of weights other than 1
-_TRUTH = {"true": 1.0, "false": 0.0}
+_TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 _MOST_LISTED = 8
 
 
@@ -82,7 +82,7 @@ def weights_among(
         one = len(doubtful) == 1
         said.append(
             f"{'the column' if one else 'the columns'} {_listed(doubtful)} "
-            f"{_holding(doubtful)}, and each line was read as a link: if "
+            f"{_holding(doubtful, columns)}, and each line was read as a link: if "
             f"{'it' if one else 'one of them'} says which lines are links, name it, "
             f"{'' if one else 'as in '}weight={_first(doubtful)!r}"
         )
@@ -102,6 +102,8 @@ def numbers_in(values: Sequence[Any]) -> list[float] | None:
     --------
     >>> numbers_in(["1", "2,5", "NA"]), numbers_in(["yes", "1"]), numbers_in(["TRUE", "false"])
     ([1.0, 2.5, nan], None, [1.0, 0.0])
+    >>> numbers_in(["yes", "no", ""])
+    [1.0, 0.0, nan]
     """
     found = _each(_number, values) or _each(_truth, values)
     return found if any(v == v for v in found) else None
@@ -165,7 +167,7 @@ def _number(value: Any) -> float | None:
 
 
 def _truth(value: Any) -> float | None:
-    """Return true and false, as text spells them, as 1 and 0."""
+    """Return true and yes as 1, false and no as 0."""
     if not isinstance(value, str):
         return float("nan") if is_missing(value) else None
     return float("nan") if is_missing_text(value) else _TRUTH.get(value.strip().lower())
@@ -191,14 +193,19 @@ def _may_weigh(held: Sequence[float]) -> bool:
     return any(v == 0 or v != v for v in held)
 
 
-def _holding(doubtful: Mapping[str, Sequence[float]]) -> str:
+def _holding(doubtful: Mapping[str, Sequence[float]], columns: Mapping[str, Sequence[Any]]) -> str:
     """Say what of columns makes them doubtful."""
     if len(doubtful) > 1:
         return "hold numbers with 0 or gaps"
-    (held,) = doubtful.values()
+    ((head, held),) = doubtful.items()
+    words = [
+        str(v) for v in columns[head] if isinstance(v, str) and _TRUTH.get(v.strip().lower()) == 0
+    ]
     zeros, gaps = sum(v == 0 for v in held), sum(v != v for v in held)
-    parts = [f"{zeros} of 0"] * bool(zeros) + [f"{gaps} gaps" if gaps > 1 else "a gap"] * bool(gaps)
-    return f"holds numbers with {' and '.join(parts)}"
+    parts = [f"{zeros} of {words[0] if words else 0}"] * bool(zeros) + [
+        f"{gaps} gaps" if gaps > 1 else "a gap"
+    ] * bool(gaps)
+    return f"holds {'answers' if words else 'numbers'} with {' and '.join(parts)}"
 
 
 def _listed(columns: Mapping[str, Any]) -> str:

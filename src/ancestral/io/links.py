@@ -146,6 +146,10 @@ def joined(links: Links, place: Mapping[Any, int], choices: Choices, name: str) 
     i, j = distinct // n, distinct % n
     gaps = np.isnan(state)
     linked = state == 1
+    if weights is not None and isinstance(choices.weights, Unasked):
+        _say_weights(
+            np.asarray(weights, np.float64), int((state == 0).sum()), int(gaps.sum()), said
+        )
     how = choices.directed if has_way and choices.directed in ("union", "intersection") else None
     made = [_matrix(i[some], j[some], n, directed=has_way) for some in (linked, gaps)]
     say(said, choices, name)
@@ -188,16 +192,17 @@ def _states(
             f'{name}: a link has the weight {held[k]:g}, and weights="refuse" takes 1 alone. '
             'Threshold the weights, or pass weights="binarise".'
         )
-    zeros, gaps = int((held == 0).sum()), int(np.isnan(held).sum())
-    if isinstance(choices.weights, Unasked):
-        parts = [NOT_KEPT]
-        parts += [f"{zeros} of 0 are none"] * bool(zeros)
-        said.append(", ".join(parts))
-        if gaps:
-            said.append(f"{gaps} dyads without a weight are unknown")
     state = (held != 0).astype(np.float64)
     state[np.isnan(held)] = np.nan
     return state
+
+
+def _say_weights(held: NDArray[np.float64], zeros: int, gaps: int, said: list[str]) -> None:
+    """Say what became of weights other than 1: of dyads, after repeated lines are merged."""
+    if (held != 1).any():
+        said.append(NOT_KEPT + f", {zeros} of 0 are none" * bool(zeros))
+        if gaps:
+            said.append(f"{gaps} dyads without a weight are unknown")
 
 
 def _without_loops(

@@ -28,7 +28,8 @@ def hidden_dyads(model: Any, graph: Any, hidden: Any) -> Any:
     graph : Graph
         The graph in which these dyads are known.
     hidden : Graph, or sequence of pairs of nodes
-        The hidden dyads: a Graph in which they are unknown, or pairs of nodes by name or number.
+        The hidden dyads: a Graph in which they are unknown, or pairs of nodes by name or number. Of
+        a Graph, only dyads that are known in `graph` are scored.
 
     Returns
     -------
@@ -71,6 +72,9 @@ def hidden_dyads(model: Any, graph: Any, hidden: Any) -> Any:
         ):
             raise DataError("hidden is a graph of other nodes: give the graph of the fit.")
         i, j = hidden.unknown_dyads()
+        known = ~np.isnan(states(one, i, j))  # a survey has gaps of its own, which no one can judge
+        if known.any():
+            i, j = i[known], j[known]
     else:
         i, j = one.ends_of_dyads(hidden)
     if not len(i):

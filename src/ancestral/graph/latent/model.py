@@ -52,7 +52,7 @@ from ancestral.graph.attributes import Attribute
 from ancestral.graph.edge_predictions import PredictsEdges
 from ancestral.graph.edges.dyads import blocks, draw_links
 from ancestral.graph.edges.sampling import draw_graph
-from ancestral.graph.graph import Graph, refuse_large
+from ancestral.graph.graph import Graph, column_names, refuse_large
 from ancestral.graph.identification import refuse_dependent
 from ancestral.graph.latent.adjacencies import as_networks
 from ancestral.graph.latent.errors import coefficient_covariance, position_errors
@@ -160,7 +160,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
     fits any graph.
 
     Coefficients of terms are fitted together with one position for each node. This biases them away
-    from 0, by up to some standard errors. A penalty, and more nodes, make the bias smaller.
+    from 0, by up to about a standard error. A penalty, and more nodes, make the bias smaller.
 
     An iteration visits every pair once, in some ten nanoseconds each on one core. About 30
     iterations are needed, so 10,000 nodes take about half a minute. With fewer than about five
@@ -657,7 +657,8 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
                 f"the term 'pair:{next(iter(self.pair_features_))}' is a term of pairs, which new "
                 "nodes do not have: fit without it to place new nodes."
             )
-        new = Graph(features, sparse.csr_array((n_new, n_new), dtype=np.int8))
+        names = None if column_names(features) is not None else self._nodes().feature_names
+        new = Graph(features, sparse.csr_array((n_new, n_new), dtype=np.int8), names)
         graph = stacked(self._nodes(), new)
         (terms,) = evaluations(self._parsed(), [graph])
         n = len(self.positions_)
