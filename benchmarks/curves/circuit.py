@@ -94,9 +94,9 @@ TWENTY = Aim("", seconds=0.2, since=10_000, until=10_000, together="20 µs a row
 CURVES = [
     Curve("LatentTree", "fit", fit, (100, 1_000, 10_000, 100_000), "X.T @ X", (10,),
           same=False, limit=8.0, note="the imputer fits a regression for each column"),
-    Curve("LatentTree", "log_density with gaps", log_density, ROWS, PRODUCTS, (16, 69),
+    Curve("LatentTree", "log_density, with gaps", log_density, ROWS, PRODUCTS, (16, 69),
           aims=(TWENTY,)),
-    Curve("LatentTree", "marginals with gaps", marginals, ROWS[:-1], PRODUCTS, (69,)),
+    Curve("LatentTree", "marginals, with gaps", marginals, ROWS[:-1], PRODUCTS, (69,)),
     Curve("LatentTree", "sample", sample, ROWS, "uniform numbers", (69,)),
     Curve("LatentTree", "sample given half a row", sample_given, ROWS, "uniform numbers", (69,)),
 ]  # fmt: skip

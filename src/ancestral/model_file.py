@@ -118,11 +118,11 @@ def load(path: PathLike) -> Any:
     name, path = packed.kind, shown(path)
     entry = _catalogue.entry_named(name)
     if entry is None:
-        update = f"Update ancestral: {_written_by(packed.writer)}. "
+        is_ours = packed.writer == f"ancestral {__version__}"
+        update = "" if is_ours else f"Update ancestral: {_written_by(packed.writer)}. "
         raise FormatError(
             f"{path}: holds a {name!r}, which this version does not know. "
-            f"{'' if packed.writer == _writer() else update}If the class is your own, register it "
-            "before: ancestral.base.register."
+            f"{update}If the class is your own, register it before: ancestral.base.register."
         )
     with _whole(path, name):
         model = entry.load()(**packed.params)
@@ -166,7 +166,7 @@ def pack(
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
-        "writer": _writer(),
+        "writer": f"ancestral {__version__}",
         "class": kind,
         "document": json.dumps(document, allow_nan=False),
         "data_fingerprint": data_fingerprint,
@@ -348,11 +348,6 @@ def _is_cut_short(head: bytes, body: bytes) -> bool:
         return bool(max(ends, default=0) > len(body))
     except (KeyError, TypeError, IndexError):
         return False
-
-
-def _writer() -> str:
-    """Return who writes files now."""
-    return f"ancestral {__version__}"
 
 
 def _written_by(writer: str) -> str:

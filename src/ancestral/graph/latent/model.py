@@ -659,8 +659,7 @@ class LatentPositionGraph(PredictsEdges, MaximumLikelihood, GraphDensity):
             )
         names = None if column_names(features) is not None else self._nodes().feature_names
         new = Graph(features, sparse.csr_array((n_new, n_new), dtype=np.int8), names)
-        graph = stacked(self._nodes(), new)
-        (terms,) = evaluations(self._parsed(), [graph])
+        (terms,) = evaluations(self._parsed(), [stacked(self._nodes(), new)])
         n = len(self.positions_)
         i, j = np.repeat(np.arange(n, n + n_new), n), np.tile(np.arange(n), n_new)
         T = terms.at(i, j)[1:]
