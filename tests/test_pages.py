@@ -121,8 +121,11 @@ def options_and_code(cell: str) -> tuple[str, str]:
 
 def run_cell(block: Block, page: Path, names: dict[str, Any]) -> None:
     """Run a cell as a notebook does: what its last line gives is shown."""
+    import matplotlib.pyplot as plt
+
     tags, code = options_and_code(block.text)
     tree = ast.parse("\n" * (block.line - 1) + code, str(page))
+    plt.close("all")  # a picture counts for the cell that draws it
     last = None
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         last = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
@@ -143,9 +146,7 @@ def is_picture(given: Any) -> bool:
     """Tell whether a notebook shows a picture: what a cell gives, or the figures it leaves open."""
     import matplotlib.pyplot as plt
 
-    is_open = bool(plt.get_fignums())
-    plt.close("all")
-    return is_open or hasattr(given, "_repr_png_")
+    return bool(plt.get_fignums()) or hasattr(given, "_repr_png_")
 
 
 def run_prompts(block: Block, page: Path, names: dict[str, Any]) -> None:

@@ -12,7 +12,6 @@ from math_core import LatexError, LatexToMathML
 from sphinx.util import logging
 
 _WRITER = LatexToMathML()
-CLOSING = (",", ".", ";", ":", ")", "?")
 _LOG = logging.getLogger(__name__)
 
 
@@ -20,17 +19,14 @@ def _mathml(translator: Any, node: nodes.Element, *, block: bool) -> str:
     """Return the MathML of a node's TeX; what cannot be written warns, and stands as it was."""
     text = node.astext()
     try:
-        spaced = text.replace("{} &", r"\; &")  # after an operator that ends a cell
-        return str(_WRITER.convert_with_local_state(spaced, displaystyle=block))
+        return str(_WRITER.convert_with_local_state(text, displaystyle=block))
     except LatexError as error:
         _LOG.warning("mathematics cannot be written: %s: %s", text, error, location=node)
         return f"<code>{translator.encode(text)}</code>"
 
 
 def _inline(translator: Any, node: nodes.math) -> None:
-    after = node.next_node(nodes.Text, descend=False, siblings=True)
-    glue = "\u2060" if after is not None and after[:1] in CLOSING else ""  # a line may not begin so
-    translator.body.append(_mathml(translator, node, block=False) + glue)
+    translator.body.append(_mathml(translator, node, block=False))
     raise nodes.SkipNode
 
 

@@ -317,7 +317,7 @@ def learn(
     total = float(weights.sum())
     n_splits = int(np.clip(SPLIT_ROWS / total, 1, 5)) if plan.refit else 1
     share = HELD_OUT if plan.refit else min(HELD_OUT, MOST_HELD_OUT / total)
-    apart = has_density(table, columns)
+    apart = has_density(table, columns) if weights.max() > 1 else None
     drawn = range(n_splits if total >= FEWEST else 0)
     splits = [split(weights, share, rng, apart) for _ in drawn]
     splits = [held for held in splits if held.any() and (weights - held).any()]

@@ -198,14 +198,15 @@ def _holding(doubtful: Mapping[str, Sequence[float]], columns: Mapping[str, Sequ
     if len(doubtful) > 1:
         return "hold numbers with 0 or gaps"
     ((head, held),) = doubtful.items()
-    words = [
-        str(v) for v in columns[head] if isinstance(v, str) and _TRUTH.get(v.strip().lower()) == 0
-    ]
+    answers = {
+        v.strip() for v in columns[head] if isinstance(v, str) and v.strip().lower() in _TRUTH
+    }
+    no = min((word for word in answers if not _TRUTH[word.lower()]), default="0")
     zeros, gaps = sum(v == 0 for v in held), sum(v != v for v in held)
-    parts = [f"{zeros} of {words[0] if words else 0}"] * bool(zeros) + [
-        f"{gaps} gaps" if gaps > 1 else "a gap"
-    ] * bool(gaps)
-    return f"holds {'answers' if words else 'numbers'} with {' and '.join(parts)}"
+    parts = [f"{zeros} of {no}"] * bool(zeros) + [f"{gaps} gaps" if gaps > 1 else "a gap"] * bool(
+        gaps
+    )
+    return f"holds {'answers' if answers else 'numbers'} with {' and '.join(parts)}"
 
 
 def _listed(columns: Mapping[str, Any]) -> str:

@@ -147,9 +147,7 @@ def joined(links: Links, place: Mapping[Any, int], choices: Choices, name: str) 
     gaps = np.isnan(state)
     linked = state == 1
     if weights is not None and isinstance(choices.weights, Unasked):
-        _say_weights(
-            np.asarray(weights, np.float64), int((state == 0).sum()), int(gaps.sum()), said
-        )
+        _say_weights(weights, int((state == 0).sum()), int(gaps.sum()), said)
     how = choices.directed if has_way and choices.directed in ("union", "intersection") else None
     made = [_matrix(i[some], j[some], n, directed=has_way) for some in (linked, gaps)]
     say(said, choices, name)
@@ -197,9 +195,9 @@ def _states(
     return state
 
 
-def _say_weights(held: NDArray[np.float64], zeros: int, gaps: int, said: list[str]) -> None:
+def _say_weights(weights: Sequence[float], zeros: int, gaps: int, said: list[str]) -> None:
     """Say what became of weights other than 1: of dyads, after repeated lines are merged."""
-    if (held != 1).any():
+    if any(weight != 1 for weight in weights):
         said.append(NOT_KEPT + f", {zeros} of 0 are none" * bool(zeros))
         if gaps:
             said.append(f"{gaps} dyads without a weight are unknown")
